@@ -1,0 +1,223 @@
+"""The words of pluribus: what a shop, a product, a job and a release are. Imports nothing of ours.
+
+Configuration records are plain frozen dataclasses; `settings` checks them against these same annotations, so each
+default and each bound is written once, here. Tables are Arrow schemas.
+"""
+
+from dataclasses import dataclass, field
+from typing import Annotated, Any, ClassVar, Literal
+
+import pyarrow as pa
+from annotated_types import Ge, Gt, Le
+
+Share = Annotated[float, Ge(0.0), Le(1.0)]
+Count = Annotated[int, Ge(1)]
+FORBID_UNKNOWN: dict[str, Any] = {"extra": "forbid"}
+
+# --------------------------------------------------------------------------------------------------------- products
+
+AVAILABILITY = ("in_stock", "out_of_stock", "preorder", "backorder", "discontinued")
+
+#: One row per item of a feed, readable or not. `row` is its position in the delivery, from 0. `defects` holds the
+#: codes of what could not be read ("PRICE", "COLUMNS" ...); the text itself is then kept in `extra`.
+PRODUCT = pa.schema(
+    [
+        pa.field("row", pa.int64(), nullable=False),
+        pa.field("product_id", pa.string()),
+        pa.field("group_id", pa.string()),
+        pa.field("title", pa.string()),
+        pa.field("description", pa.string()),
+        pa.field("brand", pa.string()),
+        pa.field("category", pa.string()),  # a path, "Women > Shoes > Boots"
+        pa.field("colour", pa.string()),
+        pa.field("size", pa.string()),
+        pa.field("gender", pa.string()),
+        pa.field("material", pa.string()),
+        pa.field("price", pa.float64()),
+        pa.field("sale_price", pa.float64()),
+        pa.field("currency", pa.string()),  # ISO 4217
+        pa.field("availability", pa.string()),  # one of AVAILABILITY
+        pa.field("link", pa.string()),
+        pa.field("images", pa.list_(pa.string())),  # references in the shop's order, best first
+        pa.field("locale", pa.string()),
+        pa.field("deleted", pa.bool_(), nullable=False),  # a tombstone of a delta feed
+        pa.field("defects", pa.list_(pa.string())),
+        pa.field("extra", pa.map_(pa.string(), pa.string())),  # every source column that has no place above
+    ]
+)
+
+#: What became of each picture reference: `content` is the sha256 of the bytes as fetched, empty when `reason` is set.
+PICTURE = pa.schema(
+    [
+        pa.field("ref", pa.string(), nullable=False),
+        pa.field("validator", pa.string()),  # ETag, or size and time: unchanged means "need not be fetched again"
+        pa.field("content", pa.string()),
+        pa.field("reason", pa.string()),  # why there is no picture: MISSING, DECODE, SMALL ...
+        pa.field("width", pa.int32()),
+        pa.field("height", pa.int32()),
+        pa.field("checked", pa.timestamp("us", "UTC")),
+        pa.field("picture", pa.binary()),  # our own re-encoded JPEG, the only pixels later stages ever decode
+    ]
+)
+
+# ---------------------------------------------------------------------------------------------------- configuration
+
+
+@dataclass(frozen=True, kw_only=True)
+class Feed:
+    """Where one delivery of a shop's products lies, and how its columns are named."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = FORBID_UNKNOWN
+    source: tuple[str, ...]
+    format: str = "auto"
+    mode: Literal["snapshot", "delta"] = "snapshot"
+    #: canonical column -> source column(s); several are joined (category: " > ", images: a list, else " ")
+    columns: dict[str, str | tuple[str, ...]] = field(default_factory=dict)
+    header: tuple[str, ...] = ()  # column names of a file that has no header line
+    delimiter: str = ""  # blank: found out
+    encoding: str = ""  # blank: found out
+    currency: str = ""  # for prices that do not say
+    locale: str = ""
+    price_unit: Literal["whole", "cents"] = "whole"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Images:
+    """Where a shop's pictures lie."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = FORBID_UNKNOWN
+    source: tuple[str, ...] = ()  # folders, tars, zips, s3:// prefixes; http(s) references need none
+    path: str = ""  # for feeds without picture column: "{product_id}.jpg"
+    per_product: Count = 8  # further pictures of a product are left out
+    side_px: Annotated[int, Ge(32), Le(2048)] = 256  # shorter side of the pictures we keep
+    least_px: Count = 16  # a shorter side below this is no picture
+    most_bytes: Count = 10 * 2**20
+    most_px: Count = 25_000_000
+    recheck_hours: Annotated[float, Ge(0)] = 24.0  # http(s): trust what is known this long
+    user_agent: str = "pluribus (catalog pictures; contact the shop's provider)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What a delivery may do before its shop is set aside and keeps its current release."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = FORBID_UNKNOWN
+    shrink: Share = 0.5  # largest lost share of the products of the live release
+    quarantine: Share = 0.2  # largest quarantined share of the rows
+    feed_bytes: Count = 4 * 2**30
+    rows: Count = 5_000_000
+    columns: Count = 2_000
+    field_chars: Count = 100_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fusion:
+    """Weights of the picture and the text in a product's one vector; missing parts give theirs away."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = FORBID_UNKNOWN
+    image: Share = 0.5
+    text: Share = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Index:
+    """Which index a shop gets."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = FORBID_UNKNOWN
+    kind: str = "auto"  # auto: exact up to `exact_up_to` products
+    exact_up_to: Count = 20_000
+    recall_at_10: Share = 0.95  # the promise; a build below it is refused
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gate:
+    """What a release must show before it goes live. A missing measurement never passes as a good one."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = FORBID_UNKNOWN
+    hits_at_5_lift: Annotated[float, Ge(0)] = 2.0  # title -> own picture, in multiples of chance
+    hits_at_5_drop: Share = 0.1  # largest loss against the live release, beyond both confidence intervals
+    queries: Count = 1_000  # titles asked, drawn by a fixed seed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shop:
+    """One tenant: everything a run needs to know of it."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = FORBID_UNKNOWN
+    name: str
+    title: str = ""
+    vertical: str = ""  # an overlay in expectations/: fashion, furniture, grocery ...
+    model: str = "mini"
+    every_hours: Annotated[float, Gt(0)] = 24.0
+    feeds: tuple[Feed, ...] = ()
+    images: Images = Images()
+    limits: Limits = Limits()
+    fusion: Fusion = Fusion()
+    index: Index = Index()
+    gate: Gate = Gate()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """One shared model: what it is, where its weights lie, and how it wants its input."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = FORBID_UNKNOWN
+    name: str
+    weights: str  # path beside the model file, absolute path, s3:// or hf-hub:owner/name
+    sha256: str
+    width: Count  # of a vector
+    licence: str
+    architecture: str | dict[str, Any]  # an open_clip name, or its model_cfg written out
+    layout: Literal["open_clip", "huggingface"] = "open_clip"  # of the weight file
+    revision: str = ""
+    image_size_px: Count = 224
+    mean: tuple[float, float, float] = (0.48145466, 0.4578275, 0.40821073)
+    std: tuple[float, float, float] = (0.26862954, 0.26130258, 0.27577711)
+    interpolation: Literal["bicubic", "bilinear"] = "bicubic"
+    resize: Literal["shortest", "longest", "squash"] = "shortest"
+    text: str = "{title}. {description}"  # what of a product its text vector is made of
+    label: str = "a photo of {label}"  # how a class name becomes a sentence
+
+
+# ------------------------------------------------------------------------------------------------------ one refresh
+
+State = Literal["running", "unchanged", "published", "superseded", "held", "failed gate", "set aside"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One shop's way through one run: small enough to travel as a Metaflow artifact. Keys, counts, scores only."""
+
+    shop: str
+    state: State = "running"
+    reason: str = ""
+    asof: str = ""  # when the feed was read, ISO 8601 UTC: a release never gives way to an older one
+    snapshot: str = ""  # id of the shop's canonical rows
+    validation: str = ""  # id of what validation made of them
+    release: str = ""  # id of the release being built
+    input_key: str = ""  # sha256 of everything the release is a function of
+    counts: dict[str, int] = field(default_factory=dict)  # rows, accepted, quarantined, embedded, reused ...
+    scores: dict[str, float] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)  # per stage
+    size_bytes: dict[str, int] = field(default_factory=dict)  # written, per stage
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """One measurement: its value, over how many cases, and what chance alone would give."""
+
+    name: str
+    value: float
+    n: int
+    low: float  # 95 % interval
+    high: float
+    chance: float
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """Whether a release may go live, and every reason why not."""
+
+    passed: bool
+    reasons: tuple[str, ...] = ()
