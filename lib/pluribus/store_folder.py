@@ -51,8 +51,10 @@ class Folder:
     def create(self, key: str, data: bytes | Path) -> None:
         path = self.root / key
         with self._writing(key):
-            if (path.exists() or not self._link(data, path)) and _sha256(path) != _sha256(data):
-                raise Exists(f"{path} already holds other bytes")
+            if path.exists() or not self._link(data, path):
+                if _sha256(path) != _sha256(data):
+                    raise Exists(f"{path} already holds other bytes")
+                _sync(path.parent)  # its writer may have died before this
 
     def swap(self, key: str, data: bytes, tag: str | None) -> str:
         path = self.root / key

@@ -243,14 +243,18 @@ def _opened(data: bytes | Path) -> Body:
     return data.open("rb") if isinstance(data, Path) else io.BytesIO(data)
 
 
-@cache
 def _cache() -> Path:
     """Where downloads are kept: XDG_CACHE_HOME or ~/.cache, else a folder of this process alone."""
     try:
-        home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-        kept = Path(home) / "pluribus" / "objects"
+        kept = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pluribus" / "objects"
         kept.mkdir(parents=True, exist_ok=True, mode=0o700)
     except (OSError, RuntimeError):  # no home, or one that cannot be written
-        kept = Path(tempfile.mkdtemp(prefix="pluribus-"))
-        atexit.register(shutil.rmtree, kept, ignore_errors=True)
+        return _cache_of_this_process()
+    return kept
+
+
+@cache
+def _cache_of_this_process() -> Path:
+    kept = Path(tempfile.mkdtemp(prefix="pluribus-"))
+    atexit.register(shutil.rmtree, kept, ignore_errors=True)
     return kept
