@@ -1,0 +1,164 @@
+"""A limited child process for work on hostile bytes, cheap enough to use for every picture.
+
+The child runs one named function, bytes to bytes, over and over. Before the first request it gives up what an
+attacker who took it over would want: memory beyond a limit, the right to open any file or socket (no file descriptor
+above the three it has), to write files and to dump core; and it never had our environment variables, so no
+credentials. CPU time is limited per request. When it dies, is killed or hangs, that one request has no answer, and the
+next gets a new child.
+
+Not promised: code that runs inside the child can still make system calls that need no new descriptor.
+"""
+
+import json
+import os
+import resource
+import socket
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from pluribus.errors import RunError
+
+LENGTH = struct.Struct(">Q")
+#: -I: neither the working directory nor PYTHON* variables choose what is imported; -S: no .pth file is run.
+START = """
+import os, sys
+sys.path[:] = sys.argv[1].split(os.pathsep)
+from pluribus.sandbox import serve
+serve(*sys.argv[2:])
+"""
+
+
+class Sandbox:
+    """One child, started by its first request; for one thread at a time."""
+
+    def __init__(
+        self,
+        function: str,
+        options: dict[str, Any],
+        *,
+        memory_bytes: int = 2**30,
+        cpu_s: int = 10,
+        timeout_s: float = 60.0,
+        most_bytes: int = 2**26,
+    ) -> None:
+        """`function` is "module:name", called as `name(request, **options)`.
+
+        memory_bytes  address space the child may take beyond what it has when ready
+        cpu_s         CPU-seconds per request
+        timeout_s     seconds per request, by the clock of the parent
+        most_bytes    of an answer
+        """
+        self._command = [function, json.dumps(options), str(memory_bytes), str(cpu_s)]
+        self._timeout_s, self._most_bytes = timeout_s, most_bytes
+        self._process: subprocess.Popen[bytes] | None = None
+        self._link: socket.socket | None = None
+
+    def call(self, request: bytes) -> bytes | None:
+        """The function's answer; None when the child died over it (crashed, was killed, hung, ran out of limits).
+
+        Raises RunError when no child can be started at all.
+        """
+        link = self._link or self._start()
+        try:
+            _send(link, request, self._timeout_s)
+            return _receive(link, self._timeout_s, self._most_bytes)
+        except OSError:
+            self.close()
+            return None
+
+    def close(self) -> None:
+        """End the child; a later call starts another."""
+        if self._process is not None and self._link is not None:
+            self._link.close()
+            self._process.kill()
+            self._process.wait()
+        self._process = self._link = None
+
+    def _start(self) -> socket.socket:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(  # noqa: S603  our own interpreter and code
+                [sys.executable, "-I", "-S", "-c", START, _import_path(), *self._command],
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env={name: os.environ[name] for name in ("LD_LIBRARY_PATH", "PATH") if name in os.environ},
+            )
+        self._link = ours
+        try:
+            complaint = _receive(ours, self._timeout_s, self._most_bytes).decode()
+        except OSError as error:
+            complaint = str(error)
+        if complaint:
+            self.close()
+            raise RunError(f"no child process for {self._command[0]}: {complaint}", do="run `pluribus doctor`")
+        return ours
+
+
+def serve(function: str, options: str, memory_bytes: str, cpu_s: str) -> None:
+    """The child's whole life: get ready, give up rights, answer until the parent goes."""
+    link = socket.socket(fileno=0)
+    try:
+        module, name = function.split(":")
+        answer: Callable[[bytes], bytes] = partial(getattr(import_module(module), name), **json.loads(options))
+        answer(b"")  # loads what is loaded on demand, while files can still be opened
+        _limit(int(memory_bytes))
+    except Exception as error:  # noqa: BLE001  whatever it is, the parent must hear it
+        _send(link, f"{type(error).__name__}: {error}".encode(), None)
+        return
+    _send(link, b"", None)
+    while True:
+        try:
+            request = _receive(link, None, sys.maxsize)
+        except OSError:
+            return
+        used_s = time.process_time()
+        resource.setrlimit(resource.RLIMIT_CPU, (int(used_s) + 1 + int(cpu_s), resource.RLIM_INFINITY))
+        _send(link, answer(request), None)
+
+
+def _limit(memory_bytes: int) -> None:
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+    ours = pages * resource.getpagesize() + memory_bytes
+    limits = {resource.RLIMIT_AS: ours, resource.RLIMIT_NOFILE: 3, resource.RLIMIT_FSIZE: 0, resource.RLIMIT_CORE: 0}
+    for kind, most in limits.items():
+        resource.setrlimit(kind, (most, most))
+
+
+def _import_path() -> str:
+    """This package, then where the parent finds its libraries; never the working directory."""
+    package = Path(__file__).resolve().parents[1]
+    return os.pathsep.join(dict.fromkeys([str(package), *(entry for entry in sys.path if Path(entry).is_absolute())]))
+
+
+def _send(link: socket.socket, message: bytes, timeout_s: float | None) -> None:
+    link.settimeout(timeout_s)
+    link.sendall(LENGTH.pack(len(message)) + message)
+
+
+def _receive(link: socket.socket, timeout_s: float | None, most_bytes: int) -> bytes:
+    """One message; OSError when the other side is gone, too slow or says more than `most_bytes`."""
+    until = None if timeout_s is None else time.monotonic() + timeout_s
+    (length,) = LENGTH.unpack(_exactly(link, LENGTH.size, until))
+    if length > most_bytes:
+        raise OSError(f"an answer of {length} bytes")
+    return bytes(_exactly(link, length, until))
+
+
+def _exactly(link: socket.socket, size: int, until: float | None) -> bytearray:
+    message = bytearray(size)
+    view, have = memoryview(message), 0
+    while have < size:
+        link.settimeout(None if until is None else max(0.001, until - time.monotonic()))
+        got = link.recv_into(view[have:])
+        if got == 0:
+            raise ConnectionResetError("the other side is gone")
+        have += got
+    return message
