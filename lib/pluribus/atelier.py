@@ -5,14 +5,14 @@ from pluribus.shapes import Part, box, curve, ellipse, kind, line, mirrored, mix
 # Outlines read better as paths than with one point to a line.
 # fmt: off
 
-CLOTH = ("cotton", "knitted", "denim", "velvet", "silk")
+CLOTH = ("cotton", "knitted", "denim", "corduroy", "silk")
 SHOE = ("leather", "canvas", "suede")
 
 
 def _sleeves(length: float) -> list[Part]:
     reach = mix(0.42, 1.16, length)
     x, y = (0.5 * reach, 0.93 * reach)
-    sleeve = curve((0.36, -0.62, 0), (0.5, -0.55), (0.4 + x, -0.5 + y, 0), (0.17 + x, -0.4 + y, 0), (0.33, -0.12, 0))
+    sleeve = curve((0.3, -0.655, 0), (0.47, -0.56), (0.4 + x, -0.5 + y, 0), (0.17 + x, -0.4 + y, 0), (0.33, -0.12, 0))
     cuff = polygon((0.4 + x, -0.5 + y), (0.17 + x, -0.4 + y), (0.155 + x, -0.45 + y), (0.385 + x, -0.55 + y))
     return [*pair(Part(sleeve, form="cloth")), *pair(Part(cuff, "trim"))]
 
@@ -27,7 +27,7 @@ def _neck(depth: float=0.07) -> Part:
 
 
 @kind("t-shirt", "tee", "tshirt", category="Clothing > Tops > T-Shirts", materials=CLOTH[:3],
-    lengths=("cap sleeved", "long sleeved"), stands=False, price=19)
+    lengths=("short sleeved", "long sleeved"), stands=False, price=19)
 def t_shirt(length: float) -> list[Part]:
     collar = Part(line((-0.175, -0.695), (-0.1, -0.6), (0, -0.565), (0.1, -0.6), (0.175, -0.695)), "trim", width=0.035)
     return [_neck(), *_sleeves(length), _torso(0.68), collar]
@@ -45,9 +45,9 @@ def shirt(length: float) -> list[Part]:
 
 
 @kind("dress", "summer dress", "sleeveless dress", category="Clothing > Dresses",
-    materials=("cotton", "velvet", "silk"), lengths=("mini", "maxi"), stands=False, price=59)
+    materials=("cotton", "corduroy", "silk"), lengths=("mini", "maxi"), stands=False, price=59)
 def dress(length: float) -> list[Part]:
-    hem = mix(0.16, 0.92, length)
+    hem = mix(0.22, 0.92, length)
     flare = mix(0.42, 0.58, length)
     skirt_part = mirrored((0.0, -0.13), (0.24, -0.13, 0), (0.3, 0.0), (flare, hem, 0), (flare * 0.5, hem + 0.04),
         (0, hem + 0.05))
@@ -75,7 +75,7 @@ def _legs(hem: float, spread: float, width: float) -> list[Part]:
     leg = curve((0, -0.74, 0), (0.34, -0.76, 0), (0.4, -0.45), (spread + width, hem, 0),
         (spread - width, hem + 0.02, 0), (0.03, -0.22, 0), (0, -0.26, 0))
     seam = Part(line((0.395, -0.6), (0.38, -0.45), (0.25, -0.42)), "trim", width=0.014)
-    return [Part(mirrored((0, -0.74), (0.34, -0.8, 0), (0.34, -0.7), (0, -0.66)), "inside", "hollow"),
+    return [Part(mirrored((0, -0.74), (0.33, -0.785, 0), (0.33, -0.7), (0, -0.66)), "inside", "hollow"),
         *pair(Part(leg, form="cloth")), *pair(seam), Part(line((0, -0.66), (0.012, -0.45), (0, -0.28)), "trim",
         width=0.014), Part(mirrored((0, -0.72), (0.345, -0.77, 0), (0.355, -0.66, 0), (0, -0.62)), "plain"),
         Part(ellipse(0, -0.67, 0.025, 0.025), "brass")]
@@ -87,14 +87,14 @@ def trousers(length: float) -> list[Part]:
     return _legs(mix(0.42, 0.92, length), 0.27, 0.13)
 
 
-@kind("shorts", "short pants", category="Clothing > Shorts", materials=("cotton", "denim", "velvet"),
+@kind("shorts", "short pants", category="Clothing > Shorts", materials=("cotton", "denim", "corduroy"),
     lengths=("short", "knee-length"), stands=False, price=29)
 def shorts(length: float) -> list[Part]:
     return _legs(mix(-0.08, 0.34, length), 0.31, 0.21)
 
 
 @kind("coat", "overcoat", "jacket", category="Clothing > Outerwear > Coats",
-    materials=("cotton", "velvet", "leather", "suede"), lengths=("short", "long"), stands=False, price=149)
+    materials=("cotton", "corduroy", "leather", "suede"), lengths=("short", "long"), stands=False, price=149)
 def coat(length: float) -> list[Part]:
     hem = mix(0.3, 0.9, length)
     flare = mix(0.06, 0.16, length)
@@ -108,7 +108,7 @@ def coat(length: float) -> list[Part]:
 
 
 @kind("hoodie", "hooded sweatshirt", "hooded sweater", category="Clothing > Tops > Hoodies",
-    materials=("cotton", "knitted", "velvet"), lengths=("cropped", "long"), stands=False, price=49)
+    materials=("cotton", "knitted", "corduroy"), lengths=("cropped", "long"), stands=False, price=49)
 def hoodie(length: float) -> list[Part]:
     hem = mix(0.3, 0.74, length)
     hood = mirrored((0, -0.96), (0.22, -0.88), (0.31, -0.68), (0.24, -0.5), (0, -0.44))
@@ -150,18 +150,19 @@ def boot(length: float) -> list[Part]:
         Part(line((-0.53, 0.67), (0.67, 0.67)), "trim", width=0.02)]
 
 
-@kind("sandal", "summer sandal", "open shoe", category="Shoes > Sandals", materials=SHOE, price=49)
+@kind("sandal", "summer sandal", "open shoe", category="Shoes > Sandals", materials=SHOE, stands=False, price=49)
 def sandal(_: float) -> list[Part]:
-    sole = curve((-0.86, 0.3), (-0.5, 0.24), (0.1, 0.34), (0.6, 0.3), (0.9, 0.34), (0.84, 0.46), (0, 0.5),
-        (-0.84, 0.46))
-    foot = curve((-0.84, 0.26), (-0.5, 0.2), (0.1, 0.3), (0.6, 0.26), (0.86, 0.31), (0.1, 0.38), (-0.8, 0.34))
-    front = curve((0.22, 0.3, 0), (0.26, 0.02), (0.48, -0.04), (0.68, 0.12), (0.72, 0.31, 0), (0.52, 0.33, 0),
-        (0.46, 0.22), (0.4, 0.32, 0))
-    ankle = curve((-0.8, 0.28, 0), (-0.76, -0.12), (-0.44, -0.3), (-0.02, 0.3, 0), (-0.2, 0.31, 0), (-0.46, -0.1),
-        (-0.62, -0.02), (-0.62, 0.27, 0))
-    cross = Part(line((-0.7, -0.12), (-0.44, -0.36), (-0.16, -0.24), (-0.12, 0.1)), "base", width=0.1)
-    return [Part(foot, "timber"), cross, Part(ankle, form="flat"), Part(front, form="lying"),
-        Part(sole, "rubber", "lying"), Part(box(-0.28, -0.22, -0.12, -0.08, 0.03), "brass")]
+    sole = curve((0.02, -0.88), (0.3, -0.74), (0.38, -0.4), (0.28, 0.05), (0.3, 0.5), (0.2, 0.82), (-0.02, 0.9),
+        (-0.24, 0.8), (-0.3, 0.5), (-0.26, 0.1), (-0.36, -0.35), (-0.26, -0.74))
+    bed = curve((0.02, -0.8), (0.24, -0.69), (0.31, -0.4), (0.21, 0.05), (0.23, 0.5), (0.15, 0.76), (-0.02, 0.83),
+        (-0.18, 0.75), (-0.23, 0.5), (-0.19, 0.1), (-0.29, -0.35), (-0.2, -0.69))
+    parts = [Part(sole, "rubber"), Part(bed, "timber", "ball")]
+    for y, left, right in ((-0.42, -0.4, 0.42), (-0.06, -0.34, 0.36)):
+        band = curve((left, y - 0.13, 0), ((left + right) / 2, y - 0.19), (right, y - 0.13, 0), (right, y + 0.13, 0),
+            ((left + right) / 2, y + 0.07), (left, y + 0.13, 0))
+        parts += [Part(band, form="round"), Part(box(right - 0.15, y - 0.09, right - 0.05, y + 0.07, 0.02), "brass")]
+    heel = Part(line((-0.27, 0.36), (-0.2, 0.64), (0, 0.72), (0.2, 0.64), (0.27, 0.36)), "base", width=0.13)
+    return [*parts, heel]
 
 
 @kind("handbag", "bag", "purse", category="Accessories > Bags", materials=("leather", "canvas", "glossy", "suede"),

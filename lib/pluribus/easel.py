@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
-from pluribus.colours import Rgb, lightness
+from pluribus.colours import Rgb
 from pluribus.shapes import Part
 from pluribus.surfaces import MATERIALS, TILE_PX, pattern, shade, texture
 
@@ -64,9 +64,10 @@ class Easel:
 
     def __init__(self, finish: Finish, view: View, side: int) -> None:
         self.finish, self.view, self.side = finish, view, side
-        light = float(lightness(np.array(finish.rgb, dtype=np.uint8)))
-        trim = _toned(finish.rgb, 0.72) if light > 30 else _lifted(finish.rgb, 0.2)
-        self.edge = _toned(finish.rgb, 0.55) if light > 25 else _lifted(finish.rgb, 0.2)
+        # Darker than the colour, yet lighter than black: seams must show on black, and every tone of a product must
+        # grow with its lightness (a switch between "darker" and "lighter" broke that by 2 L*).
+        trim = _toned(finish.rgb, 0.66, 16)
+        self.edge = _toned(finish.rgb, 0.42, 30)
         self.inks = _FIXED | {
             "base": finish.rgb,
             "plain": finish.rgb,
@@ -151,8 +152,8 @@ def paint(parts: Iterable[Part], finish: Finish, view: View, side_px: int) -> tu
     layers = (easel.colour, easel.cover, easel.dark, easel.light)
     colour, cover, dark, light = (_pixels(layer.reduce(over)) for layer in layers)
     relief = _relief(cover, view.light_from_right)
-    lit: Pixels = colour * ((1 - dark) * (1 + 0.35 * np.minimum(relief, 0)))[..., None]
-    glow: Pixels = np.clip(light + 0.10 * np.maximum(relief, 0), 0, 1)[..., None]
+    lit = colour * ((1 - dark) * (1 + 0.35 * np.minimum(relief, 0)))[..., None]
+    glow = np.clip(light + 0.10 * np.maximum(relief, 0), 0, 1)[..., None]
     return np.add(lit, (1 - lit) * glow, dtype=np.float32), cover
 
 
@@ -186,18 +187,18 @@ def _scene(view: View, side: int) -> Pixels:
 
 
 def _shadow(cover: Pixels, view: View, stands: bool) -> Pixels:
-    side = len(cover)
-    half = _image(cover).resize((side // 2, side // 2))
-    x = (-1 if view.light_from_right else 1) * side // 64
+    half = _image(cover).resize((len(cover) // 2, len(cover) // 2))
+    side = half.width
+    x = (-1 if view.light_from_right else 1) * side // 28
     if stands:
-        bounds = half.getbbox() or (0, 0, 1, 1)
-        flat = half.resize((side // 2, side // 8)).filter(ImageFilter.BoxBlur(side / 48))
+        left, top, right, bottom = half.getbbox() or (0, 0, 1, 1)
+        flat = half.crop((left, (top + bottom) // 2, right, bottom)).resize((right - left, max(1, side // 9)))
         half = Image.new("L", half.size)
-        half.paste(flat, (x, bounds[3] - side // 8 + side // 24))
+        half.paste(flat, (left + x, bottom - side // 14))
     else:
-        half = ImageChops.offset(half, x, side // 64)
-    soft = half.filter(ImageFilter.BoxBlur(side / 56))
-    return _pixels(soft.resize((side, side), Image.Resampling.BILINEAR))
+        half = ImageChops.offset(half, x, side // 32)
+    soft = half.filter(ImageFilter.BoxBlur(side / 26)).filter(ImageFilter.BoxBlur(side / 40))
+    return _pixels(soft.resize((len(cover), len(cover)), Image.Resampling.BILINEAR))
 
 
 def _pixels(image: Image.Image) -> Pixels:
@@ -208,10 +209,6 @@ def _image(share: Pixels) -> Image.Image:
     return Image.fromarray(np.rint(share * 255).astype(np.uint8))
 
 
-def _toned(rgb: Rgb, share: float) -> Rgb:
-    return round(rgb[0] * share), round(rgb[1] * share), round(rgb[2] * share)
-
-
-def _lifted(rgb: Rgb, share: float) -> Rgb:
-    red, green, blue = (round(value + (255 - value) * share) for value in rgb)
+def _toned(rgb: Rgb, share: float, lift: float = 0.0) -> Rgb:
+    red, green, blue = (round(value * share + lift) for value in rgb)
     return red, green, blue

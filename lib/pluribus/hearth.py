@@ -25,10 +25,10 @@ from pluribus.shapes import (
 # fmt: off
 
 CERAMIC = ("glossy", "matte", "plastic")
-UPHOLSTERY = ("velvet", "leather", "cotton")
+UPHOLSTERY = ("corduroy", "leather", "cotton")
 
 
-@kind("mug", "coffee mug", "cup", category="Kitchen > Tableware > Mugs", materials=CERAMIC, lengths=("low", "tall"),
+@kind("mug", "coffee mug", "cup", category="Kitchen > Tableware > Mugs", materials=CERAMIC, lengths=("short", "tall"),
     price=12)
 def mug(length: float) -> list[Part]:
     top = mix(0.02, -0.66, length)
@@ -64,7 +64,7 @@ def lamp(length: float) -> list[Part]:
 
 
 @kind("chair", "dining chair", "side chair", category="Furniture > Chairs",
-    materials=("velvet", "leather", "wood", "plastic"), lengths=("low-backed", "high-backed"), price=110)
+    materials=("corduroy", "leather", "wood", "plastic"), lengths=("low-backed", "high-backed"), price=110)
 def chair(length: float) -> list[Part]:
     top = mix(-0.3, -0.9, length)
     back = curve((-0.38, top + 0.05), (0, top), (0.38, top + 0.05), (0.36, 0.12, 0), (-0.36, 0.12, 0), roundness=0.8)
@@ -80,7 +80,7 @@ def chair(length: float) -> list[Part]:
     lengths=("narrow", "long"), price=240)
 def table(length: float) -> list[Part]:
     wide = mix(0.46, 0.92, length)
-    top = polygon((-wide * 0.86, -0.24), (wide * 0.86, -0.24), (wide, 0.0), (-wide, 0.0))
+    top = polygon((-wide * 0.84, -0.36), (wide * 0.84, -0.36), (wide, 0.0), (-wide, 0.0))
     legs = [Part(polygon((x - 0.05, 0.05), (x + 0.05, 0.05), (x + 0.035, 0.74), (x - 0.035, 0.74)), "trim", "round")
         for x in (-wide * 0.88, wide * 0.88)]
     rear = [Part(polygon((x - 0.04, 0.05), (x + 0.04, 0.05), (x + 0.025, 0.56), (x - 0.025, 0.56)), "inside", "round")
@@ -109,7 +109,7 @@ def sofa(length: float) -> list[Part]:
     return [*feet, Part(back, "trim"), *backs, Part(frame, "trim", "lying"), *cushions, *pair(arm)]
 
 
-@kind("cushion", "throw pillow", "pillow", category="Textiles > Cushions", materials=("cotton", "velvet", "knitted",
+@kind("cushion", "throw pillow", "pillow", category="Textiles > Cushions", materials=("cotton", "corduroy", "knitted",
     "silk"), stands=False, price=22)
 def cushion(_: float) -> list[Part]:
     body = curve((-0.7, -0.66, 0.4), (0, -0.58), (0.7, -0.66, 0.4), (0.62, 0), (0.7, 0.66, 0.4), (0, 0.58),
@@ -173,7 +173,7 @@ def candle(length: float) -> list[Part]:
 
 
 @kind("bookshelf", "bookcase", "shelf", category="Furniture > Bookshelves", materials=("wood", "matte", "metal"),
-    lengths=("low", "tall"), price=180)
+    lengths=("short", "tall"), price=180)
 def bookshelf(length: float) -> list[Part]:
     top = mix(0.06, -0.9, length)
     shelves = round(mix(2, 5, length))
@@ -192,7 +192,7 @@ def bookshelf(length: float) -> list[Part]:
         Part(box(-0.55, top - 0.02, 0.55, top + 0.05, 0.01), "base", "flat")]
 
 
-@kind("curtain", "drapes", category="Textiles > Curtains", materials=("cotton", "velvet", "silk"),
+@kind("curtain", "drapes", category="Textiles > Curtains", materials=("cotton", "corduroy", "silk"),
     lengths=("short", "floor-length"), stands=False, price=49)
 def curtain(length: float) -> list[Part]:
     hem = mix(-0.2, 0.86, length)

@@ -3,7 +3,6 @@
 import numpy as np
 
 from pluribus.shapes import (
-    Outline,
     Part,
     arc,
     box,
@@ -60,16 +59,16 @@ def ball(_: float) -> list[Part]:
 
 
 @kind("kayak", "canoe", category="Sport > Water > Kayaks", materials=("plastic", "glossy", "wood"),
-    lengths=("short", "long"), price=499)
+    lengths=("short", "long"), stands=False, price=499)
 def kayak(length: float) -> list[Part]:
     wide = mix(0.48, 0.95, length)
     hull = curve((-wide, -0.22, 0), (-wide * 0.5, -0.05), (0, -0.02), (wide * 0.5, -0.05), (wide, -0.22, 0),
         (wide * 0.66, 0.24), (0, 0.34), (-wide * 0.66, 0.24))
     deck = curve((-wide, -0.22, 0), (-wide * 0.5, -0.15), (0, -0.14), (wide * 0.5, -0.15), (wide, -0.22, 0),
         (wide * 0.5, 0.0), (0, 0.05), (-wide * 0.5, 0.0))
-    shaft = Part(line((-0.55, -0.58), (0.62, 0.52)), "timber", width=0.04)
+    shaft = Part(line((-0.42, -0.5), (0.48, 0.4)), "timber", width=0.04)
     blades = [Part(turned(ellipse(x, y, 0.17, 0.08), 43, x, y), "accent", "lying")
-        for x, y in ((-0.62, -0.64), (0.68, 0.58))]
+        for x, y in ((-0.5, -0.58), (0.56, 0.48))]
     return [Part(hull, "base", "lying"), Part(deck, "plain", "flat"), Part(ellipse(0, -0.06, 0.24, 0.065), "ink",
         "hollow"), Part(line((-wide * 0.9, 0.02), (0, 0.14), (wide * 0.9, 0.02)), "paper", width=0.02), shaft, *blades]
 
@@ -100,40 +99,33 @@ def water_bottle(length: float) -> list[Part]:
 
 
 @kind("skateboard", "longboard", category="Sport > Skateboards", materials=("wood", "plastic", "glossy"),
-    lengths=("short", "long"), price=79)
+    lengths=("short", "long"), stands=False, price=79)
 def skateboard(length: float) -> list[Part]:
-    wide = mix(0.5, 0.9, length)
-    deck = curve((-wide, -0.22), (-wide * 0.72, -0.02, 0.7), (0, 0.02), (wide * 0.72, -0.02, 0.7), (wide, -0.22),
-        (wide * 1.02, -0.14), (wide * 0.74, 0.12, 0.7), (0, 0.15), (-wide * 0.74, 0.12, 0.7), (-wide * 1.02, -0.14))
-    trucks = [Part(polygon((x - 0.13, 0.12), (x + 0.13, 0.12), (x + 0.04, 0.27), (x - 0.04, 0.27)), "steel")
-        for x in (-wide * 0.58, wide * 0.58)]
-    wheels = [p for x in (-wide * 0.58, wide * 0.58) for p in (Part(ellipse(x, 0.3, 0.125, 0.125), "paper", "ball"),
-        Part(ellipse(x, 0.3, 0.045, 0.045), "steel", "ball"))]
-    return [*trucks, *wheels, Part(deck, form="lying")]
+    tall = mix(0.44, 0.88, length)
+    deck = box(-0.25, -tall, 0.25, tall, 0.24)
+    parts = [Part(deck, form="round")]
+    for y in (-tall * 0.58, tall * 0.58):
+        parts += [Part(box(-0.27, y - 0.025, 0.27, y + 0.025), "steel", "lying"),
+            Part(box(-0.1, y - 0.11, 0.1, y + 0.11, 0.03), "steel", "flat")]
+        parts += pair(Part(box(0.23, y - 0.1, 0.36, y + 0.1, 0.05), "paper", "lying"))
+        parts += [Part(ellipse(x, y + 0.075 * side, 0.015, 0.015), "ink") for x in (-0.06, 0.06) for side in (-1, 1)]
+    return [Part(turned(part.outline, 24), part.fill, part.form, part.width) for part in parts]
 
 
 @kind("racket", "tennis racket", category="Sport > Tennis > Rackets", materials=("plastic", "wood", "metal"),
     lengths=("short", "long"), stands=False, price=89)
 def racket(length: float) -> list[Part]:
     end = mix(0.42, 0.9, length)
-    strings = [Part(line((-0.4, y), (0.4, y)), "paper", width=0.012) for y in np.linspace(-0.78, -0.06, 9)]
-    strings += [Part(line((x, -0.88), (x, 0.03)), "paper", width=0.012) for x in np.linspace(-0.3, 0.3, 7)]
-    hoop = [Part(arc(0, -0.42, 0.43, 0.5), "base", width=0.1)]
+    strings = []
+    for share in np.linspace(-0.8, 0.8, 9):
+        reach = float(np.sqrt(1 - share**2))
+        across = line((-0.43 * reach, -0.42 + 0.5 * share), (0.43 * reach, -0.42 + 0.5 * share))
+        along = line((0.43 * share, -0.42 - 0.5 * reach), (0.43 * share, -0.42 + 0.5 * reach))
+        strings += [Part(across, "paper", width=0.016), Part(along, "paper", width=0.016)]
     throat = pair(Part(line((0.2, 0.02), (0.05, 0.28)), "base", width=0.075))
-    keep = [s for s in strings if _within(s.outline)]
-    return [*keep, *hoop, *throat, Part(box(-0.055, 0.22, 0.055, end), "base", "round"),
+    return [*strings, Part(arc(0, -0.42, 0.43, 0.5), "base", width=0.11), *throat,
+        Part(box(-0.055, 0.22, 0.055, end), "base", "round"),
         Part(box(-0.07, end - 0.36, 0.07, end, 0.03), "rubber", "round")]
-
-
-def _within(outline: Outline) -> bool:
-    middle = outline.mean(axis=0)
-    near = ((outline - (0, -0.42)) / (0.43, 0.5)) ** 2
-    if abs(middle[0]) < 1e-09:
-        outline[:, 0] *= np.sqrt(max(0.0, 1 - near[0, 1])) * 0.43 / 0.4
-    else:
-        half = np.sqrt(max(0.0, 1 - near[0, 0])) * 0.5
-        outline[:, 1] = np.linspace(-0.42 - half, -0.42 + half, len(outline))
-    return True
 
 
 @kind("surfboard", "surf board", category="Sport > Water > Surfboards", materials=("glossy", "matte", "wood"),
@@ -142,7 +134,7 @@ def surfboard(length: float) -> list[Part]:
     top = mix(-0.34, -0.92, length)
     middle = (top + 0.86) / 2
     board = mirrored((0, top, 0.6), (0.24, mix(top, middle, 0.6)), (0.27, middle), (0.22, mix(middle, 0.86, 0.6)),
-        (0.1, 0.84, 0.2), (0, 0.8))
+        (0.1, 0.86, 0.6), (0, 0.83))
     return [Part(board, form="round"), Part(line((0, top + 0.04), (0, 0.8)), "timber", width=0.022),
         Part(polygon((-0.2, mix(middle, 0.86, 0.55)), (0.2, mix(middle, 0.86, 0.55)), (0.195, mix(middle, 0.86, 0.65)),
         (-0.195, mix(middle, 0.86, 0.65))), "accent"), *pair(Part(polygon((0.12, 0.62), (0.15, 0.76), (0.09, 0.74)),

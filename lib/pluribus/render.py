@@ -19,7 +19,7 @@ from pluribus.surfaces import MATERIALS, PATTERN_WORDS, PATTERNS
 
 VERTICALS: dict[str, dict[str, Kind]] = {"fashion": atelier.KINDS, "home": hearth.KINDS, "outdoor": outpost.KINDS}
 KINDS: dict[str, Kind] = {name: kind for kinds in VERTICALS.values() for name, kind in kinds.items()}
-SIZES = {"small": 0.74, "medium": 0.88, "large": 1.0}  # scale in the picture
+SIZES = {"small": 0.70, "medium": 0.82, "large": 0.94}  # scale in the picture
 COLOURS = names()
 
 
@@ -75,10 +75,11 @@ def improbable(a: Item, b: Item) -> Item:
 # --------------------------------------------------------------------------------------------------------- sampling
 
 
-def sample(vertical: str, seed: int) -> Item:
-    """One random product of a vertical; every seed gives another."""
+def sample(vertical: str, seed: int, kind_name: str = "") -> Item:
+    """One random product of a vertical, of the named kind if any; every seed gives another."""
     rng = np.random.default_rng([seed, list(VERTICALS).index(vertical)])
     name = str(rng.choice(list(VERTICALS[vertical])))
+    name = kind_name or name
     kind = KINDS[name]
     ground = colour(str(rng.choice(COLOURS)), rng.random())
     motif = "plain" if rng.random() < 0.4 else str(rng.choice(list(PATTERNS)[1:]))

@@ -30,15 +30,15 @@ class Material:
 
 
 MATERIALS = {
-    "matte": Material(("matte",), sheen=0.05),
-    "glossy": Material(("glossy", "shiny", "patent"), sheen=0.75, sharpness=2.2),
-    "cotton": Material(("cotton", "cotton jersey"), "weave", 0.12, 0.08),
+    "matte": Material(("matte",), sheen=0.14, sharpness=0.7),
+    "glossy": Material(("glossy", "shiny"), sheen=0.75, sharpness=2.2),
+    "cotton": Material(("cotton",), "weave", 0.12, 0.08),
     "knitted": Material(("knitted", "knit", "wool"), "knit", 0.6, 0.05),
-    "denim": Material(("denim", "jeans"), "twill", 0.5, 0.08),
-    "velvet": Material(("velvet", "corduroy"), "cord", 0.4, 0.25),
+    "denim": Material(("denim", "jean"), "twill", 0.5, 0.08),
+    "corduroy": Material(("corduroy", "ribbed"), "cord", 0.45, 0.2),
     "silk": Material(("silk", "satin"), sheen=0.6, sharpness=1.4),
-    "leather": Material(("leather",), "grain", 0.35, 0.38, 1.2),
-    "suede": Material(("suede",), "nap", 0.4, 0.05),
+    "leather": Material(("leather",), "grain", 0.22, 0.38, 1.2),
+    "suede": Material(("suede",), "nap", 0.3, 0.05),
     "canvas": Material(("canvas",), "weave", 0.5, 0.05),
     "straw": Material(("straw", "wicker", "woven"), "basket", 0.7, 0.1),
     "wood": Material(("wooden", "wood"), "timber", 0.6, 0.15),
@@ -112,8 +112,8 @@ def _starred(pen: ImageDraw.ImageDraw, n: int) -> None:
 
 
 def _camouflage(pen: ImageDraw.ImageDraw, n: int) -> None:
-    image = _periodic_noise(n, 7, 5)
-    mask = Image.fromarray(((image > 0.55) * 255).astype(np.uint8))
+    field = _periodic_noise(n, 6, 5) + 0.6 * _periodic_noise(n, 10, 15) + 0.25 * _periodic_noise(n, 24, 25)
+    mask = Image.fromarray(((field > np.median(field)) * 255).astype(np.uint8))
     pen.bitmap((0, 0), mask, fill=255)
 
 
@@ -166,8 +166,8 @@ def _basket(n: int) -> Grey:
 
 def _timber(n: int) -> Grey:
     _, y = _grid(n)
-    bend = _periodic_noise(n, 2, 11) + 0.15 * _periodic_noise(n, 8, 12)
-    return _wave(5 * y + 2.2 * bend) ** 2 * 0.8 + 0.2 * _stretched(n, 13, along=0)
+    bend = _periodic_noise(n, 2, 11) + 0.12 * _periodic_noise(n, 8, 12)
+    return 0.6 * _wave(11 * y + 1.6 * bend) ** 2 + 0.4 * _stretched(n, 13, along=0)
 
 
 TEXTURES: dict[str, Callable[[int], Grey]] = {
@@ -175,8 +175,8 @@ TEXTURES: dict[str, Callable[[int], Grey]] = {
     "knit": _knit,
     "twill": lambda n: 0.6 * _wave(40 * (_grid(n)[0] + _grid(n)[1])) + 0.4 * _periodic_noise(n, 96, 3),
     "cord": lambda n: _wave(36 * _grid(n)[0]) ** 2,
-    "grain": lambda n: np.clip(_periodic_noise(n, 48, 4) * 2 - 0.8, 0, 1),
-    "nap": lambda n: 0.5 * _periodic_noise(n, 12, 6) + 0.5 * _periodic_noise(n, 128, 7),
+    "grain": lambda n: np.clip(_periodic_noise(n, 80, 4) * 2 - 0.6, 0, 1),
+    "nap": lambda n: 0.4 * _periodic_noise(n, 20, 6) + 0.6 * _periodic_noise(n, 128, 7),
     "basket": _basket,
     "timber": _timber,
     "brushed": lambda n: _stretched(n, 8, along=1),
