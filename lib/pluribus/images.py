@@ -13,14 +13,17 @@ MISSING no source has it · READ a source lists it and cannot give it · SIZE to
 import hashlib
 import os
 import queue
+import re
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
-from datetime import datetime
-from itertools import chain
-from typing import Any, NamedTuple
+from datetime import datetime, timedelta
+from functools import partial
+from itertools import chain, zip_longest
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import quote
 
 import pyarrow as pa
 
@@ -30,11 +33,16 @@ from pluribus.records import PICTURE
 from pluribus.sandbox import Sandbox
 from pluribus.sources import Source, open_source
 
+if TYPE_CHECKING:
+    from pluribus.web import Fetcher
+
 #: Raise when the same bytes would become other pixels.
 VERSION = 1
 BATCH_ROWS, BATCH_BYTES = 256, 32 * 2**20
 #: A child costs about as much CPU time to start as it takes to decode so many pictures.
 PICTURES_PER_CHILD = 32
+WEB_THREADS = 64
+ACCEPT = "image/jpeg, image/png, image/webp, image/gif, */*;q=0.1"
 
 
 class Known(NamedTuple):
@@ -59,47 +67,55 @@ class Row(NamedTuple):
     picture: bytes | None
 
 
-class _Task(NamedTuple):
+class _File(NamedTuple):
     ref: str
     source: Source
     name: str
     validator: str
 
 
+class _Address(NamedTuple):
+    ref: str
+    url: str
+
+
 @dataclass(frozen=True)
 class _Look:
-    """One look at a shop's references: what was known, the limits and the time."""
+    """One look at a shop's references: what was known, the limits, the time, and how bytes become a picture."""
 
     known: Mapping[str, Known]
-    limits: dict[str, int]  # reason -> the setting that decided
+    limits: dict[str, int]  # reason -> the setting that decides
     now: datetime
+    decode: Callable[[bytes], Picture]
 
-    def is_known(self, ref: str, validator: str) -> bool:
+    def settled(self, ref: str, validator: str) -> bool:
+        """Whether the ledger's answer still holds; a refusal by a limit only as long as the limit."""
         before = self.known.get(ref)
-        return before is not None and before.validator == self.stamp(validator, before.reason)
+        return before is not None and before.validator == self._stamped(validator, before.reason)
 
-    def stamp(self, validator: str, reason: str | None) -> str:
-        """A refusal by a limit holds only as long as the limit."""
-        return f"{validator} {reason}={self.limits[reason]}" if reason in self.limits else validator
+    def refused(self, ref: str, validator: str, reason: str) -> Row:
+        return Row(ref, self._stamped(validator, reason), None, reason, None, None, self.now, None)
 
-    def refused(self, ref: str, validator: str, reason: str) -> Row | None:
-        """The row of a refusal, None when the ledger says so already."""
-        validator = self.stamp(validator, reason)
-        before = self.known.get(ref)
-        if before is not None and (before.validator, before.reason) == (validator, reason):
-            return None
-        return Row(ref, validator, None, reason, None, None, self.now, None)
+    def same(self, ref: str, validator: str) -> Row:
+        return Row(ref, validator, self.known[ref].content, None, None, None, self.now, None)
 
-    def taken(self, ref: str, validator: str, data: bytes, decode: Callable[[bytes], Picture]) -> Row | None:
+    def taken(self, ref: str, validator: str, data: bytes) -> Row:
         """The row of fetched bytes."""
         content = hashlib.sha256(data).hexdigest()
-        before = self.known.get(ref)
-        if before is not None and before.content == content:
-            return Row(ref, validator, content, None, None, None, self.now, None)
-        picture = decode(data)
-        if picture.reason:
+        if ref in self.known and self.known[ref].content == content:
+            return self.same(ref, validator)
+        picture = self.decode(data)
+        if picture.reason:  # a child may also die of the machine's troubles: the next run tries again
             return self.refused(ref, "" if picture.reason == "CRASH" else validator, picture.reason)
         return Row(ref, validator, content, None, picture.width, picture.height, self.now, picture.jpeg)
+
+    def news(self, row: Row) -> Row | None:
+        before = self.known.get(row.ref)
+        told = before is not None and (before.validator, before.reason) == (row.validator, row.reason)
+        return None if told else row
+
+    def _stamped(self, validator: str, reason: str | None) -> str:
+        return f"{validator} {reason}={self.limits[reason]}" if reason in self.limits else validator
 
 
 def pictures(
@@ -112,23 +128,37 @@ def pictures(
     least_px: int = 16,
     most_bytes: int = 10 * 2**20,
     most_px: int = 25_000_000,
+    recheck_hours: float = 24.0,
+    user_agent: str = "pluribus",
+    allow: Iterable[str] = (),
 ) -> Iterator[pa.RecordBatch]:
     """Batches of records.PICTURE, a row for every reference that is new, changed or newly refused.
 
-    `sources` are what `sources.open_source` opens; the first that has a reference wins. Width and height are those
-    of the original. Memory: the names of the sources, and some hundred pictures.
-    Raises FeedError when a source is absent or unreadable.
+    `sources` are what `sources.open_source` opens, or http(s) addresses that relative references complete; the first
+    that has a reference wins. An http(s) reference is asked about again after `recheck_hours`; while its server is
+    down, the picture known before stays. Width and height are those of the original. `allow` as in `web.Fetcher`.
+    Memory: the names of the sources, and some hundred pictures. Raises FeedError when a source is absent or unreadable.
     """
-    look = _Look(known, {"SMALL": least_px, "SIZE": most_bytes, "PIXELS": most_px}, now)
+    limits = {"SMALL": least_px, "SIZE": most_bytes, "PIXELS": most_px}
+    sources = list(sources)
+    bases = [source for source in sources if source.startswith(("http://", "https://"))]
     with ExitStack() as stack:
-        opened = [stack.enter_context(open_source(source)) for source in sources]
-        rows, tasks = _plan(dict.fromkeys(references), opened, look)
-        cores = len(os.sched_getaffinity(0))
-        children = min(cores, 1 + len(tasks) // PICTURES_PER_CHILD)
-        options = {"side_px": side_px, "least_px": least_px, "most_px": most_px}
-        decode = stack.enter_context(_decoders(children, options))
-        work = _threaded(lambda task: _fetch(task, look, decode), tasks, threads=2 * children)
-        yield from _batches(chain(rows, stack.enter_context(closing(work))))
+        opened = [stack.enter_context(open_source(source)) for source in sources if source not in bases]
+        decode = stack.enter_context(_decoders({"side_px": side_px, "least_px": least_px, "most_px": most_px}))
+        look = _Look(known, limits, now, decode)
+        rows, files, addresses = _plan(dict.fromkeys(references), opened, bases, look)
+        work = [iter(rows)]
+        if files:
+            threads = 2 * min(_cores(), 1 + len(files) // PICTURES_PER_CHILD)
+            work.append(stack.enter_context(closing(_threaded(partial(_from_file, look), files, threads))))
+        due = [address for address in addresses if _is_due(known.get(address.ref), now, recheck_hours)]
+        if due:
+            from pluribus.web import Fetcher
+
+            fetcher = stack.enter_context(Fetcher(user_agent=user_agent, allow=allow))
+            ask = partial(_from_web, look, fetcher)
+            work.append(stack.enter_context(closing(_threaded(ask, _by_turns(due), WEB_THREADS))))
+        yield from _batches(chain.from_iterable(work))
 
 
 def known(ledger: pa.Table) -> dict[str, Known]:
@@ -142,42 +172,86 @@ def recipe(side_px: int) -> str:
     return f"{VERSION}-{side_px}px"
 
 
-def _plan(references: Iterable[str], sources: list[Source], look: _Look) -> tuple[list[Row], list[_Task]]:
-    """What is settled without reading, and what is to be read, in the cheapest order of reading."""
-    rows, tasks = [], []
+def _plan(
+    references: Iterable[str], sources: list[Source], bases: list[str], look: _Look
+) -> tuple[list[Row], list[_File], list[_Address]]:
+    """What is settled without reading, and what is to be read, archives in the order of their bytes."""
+    rows: list[Row | None] = []
+    files: list[tuple[int, int, _File]] = []
+    addresses: list[_Address] = []
     for ref in references:
-        source, name = next(((s, n) for s in sources if (n := s.find(ref)) is not None), (None, ""))
-        if source is None:
-            rows.append(look.refused(ref, "", "MISSING"))
-            continue
-        place = source.places[name]
-        if look.is_known(ref, place.validator):
-            continue
-        if place.size_bytes > look.limits["SIZE"]:
-            rows.append(look.refused(ref, place.validator, "SIZE"))
+        number, name = next(((i, name) for i, s in enumerate(sources) if (name := s.find(ref)) is not None), (-1, ""))
+        if name:
+            place = sources[number].places[name]
+            if place.size_bytes > look.limits["SIZE"]:
+                rows.append(look.news(look.refused(ref, place.validator, "SIZE")))
+            elif not look.settled(ref, place.validator):
+                files.append((number, place.order, _File(ref, sources[number], name, place.validator)))
+        elif url := _url(ref, bases):
+            addresses.append(_Address(ref, url))
         else:
-            tasks.append(_Task(ref, source, name, place.validator))
-    rank = {id(source): number for number, source in enumerate(sources)}
-    tasks.sort(key=lambda task: (rank[id(task.source)], task.source.places[task.name].order))
-    return [row for row in rows if row], tasks
+            rows.append(look.news(look.refused(ref, "", "MISSING")))
+    files.sort(key=lambda file: file[:2])
+    return [row for row in rows if row], [file for _, _, file in files], addresses
 
 
-def _fetch(task: _Task, look: _Look, decode: Callable[[bytes], Picture]) -> Row | None:
+def _url(ref: str, bases: list[str]) -> str:
+    """The address that a reference is, or that it completes; blank when neither."""
+    ref = ref.strip()
+    if re.match(r"(?i)[a-z][a-z0-9+.-]*://|data:", ref):  # also those that `web` will refuse, with its reason
+        return ref
+    if ref.startswith("//"):
+        return "https:" + ref
+    return bases[0].rstrip("/") + "/" + quote(ref.lstrip("/"), safe="/%?=&") if bases and ref else ""
+
+
+def _is_due(before: Known | None, now: datetime, recheck_hours: float) -> bool:
+    from pluribus.web import is_transient
+
+    return before is None or is_transient(before.reason or "") or now - before.checked >= timedelta(hours=recheck_hours)
+
+
+def _by_turns(addresses: list[_Address]) -> Iterator[_Address]:
+    """Host after host in turn, so that a slow one does not hold up the others."""
+    hosts: dict[str, list[_Address]] = {}
+    for address in addresses:
+        hosts.setdefault(address.url.partition("://")[2].partition("/")[0], []).append(address)
+    return (address for turn in zip_longest(*hosts.values()) for address in turn if address is not None)
+
+
+def _from_file(look: _Look, file: _File) -> Row | None:
     most_bytes = look.limits["SIZE"]
     try:
-        data = task.source.read(task.name, most_bytes + 1)
+        data = file.source.read(file.name, most_bytes + 1)
     except OSError:
-        return look.refused(task.ref, "", "READ")
+        return look.news(look.refused(file.ref, "", "READ"))
     if len(data) > most_bytes:  # it grew, or the archive lied
-        return look.refused(task.ref, task.validator, "SIZE")
-    return look.taken(task.ref, task.validator, data, decode)
+        return look.news(look.refused(file.ref, file.validator, "SIZE"))
+    return look.news(look.taken(file.ref, file.validator, data))
+
+
+def _from_web(look: _Look, fetcher: "Fetcher", address: _Address) -> Row | None:
+    from pluribus.web import is_transient
+
+    before = look.known.get(address.ref)
+    validator = before.validator or "" if before is not None and before.content else ""
+    fetched = fetcher.fetch(address.url, validator=validator, most_bytes=look.limits["SIZE"], accept=ACCEPT)
+    if fetched.status == "same":
+        return look.same(address.ref, validator)
+    if fetched.status == "new":
+        return look.taken(address.ref, fetched.validator, fetched.body)
+    if is_transient(fetched.reason):
+        return (
+            None if before is not None and before.content else look.news(look.refused(address.ref, "", fetched.reason))
+        )
+    return look.refused(address.ref, "", fetched.reason)
 
 
 @contextmanager
-def _decoders(children: int, options: dict[str, Any]) -> Iterator[Callable[[bytes], Picture]]:
-    """A function that decodes in one of several children, for many threads. A child serves one shop only."""
-    idle: queue.LifoQueue[Sandbox] = queue.LifoQueue()  # last in, first out: the others start only when needed
-    crew = [Sandbox("pluribus.pixels:answer", options) for _ in range(children)]
+def _decoders(options: dict[str, Any]) -> Iterator[Callable[[bytes], Picture]]:
+    """A function for many threads that decodes in one of several children. A child serves one shop only."""
+    idle: queue.LifoQueue[Sandbox] = queue.LifoQueue()  # last in, first out: a child starts only when all are busy
+    crew = [Sandbox("pluribus.pixels:answer", options) for _ in range(_cores())]
     for child in crew:
         idle.put(child)
 
@@ -194,6 +268,10 @@ def _decoders(children: int, options: dict[str, Any]) -> Iterator[Callable[[byte
     finally:
         for child in crew:
             child.close()
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))
 
 
 def _threaded(work: Callable[[Any], Row | None], tasks: Iterable[Any], threads: int) -> Generator[Row, None, None]:
