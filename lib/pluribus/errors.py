@@ -5,7 +5,7 @@
     ├── ShopError              this shop is set aside with its reason; the run goes on
     │   ├── FeedError          the feed cannot be read at all
     │   ├── CatalogRejected    the feed was read, and is not fit to go live
-    │   └── ReleaseError       a published release is missing, damaged or not this shop's
+    │   └── ReleaseError       a release is missing, damaged, cannot be made, or is not this shop's
     └── RunError               nothing sensible can go on: the run stops
         ├── ModelError         the shared model cannot be loaded or trusted
         └── StoreError         the store cannot be reached or broke its promise
@@ -51,7 +51,7 @@ class CatalogRejected(ShopError):
 
 
 class ReleaseError(ShopError):
-    """A release is absent, damaged, or belongs to another shop."""
+    """A release is absent, damaged, cannot be made, or belongs to another shop."""
 
 
 class RunError(PluribusError):

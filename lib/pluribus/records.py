@@ -4,7 +4,7 @@ Configuration records are plain frozen dataclasses; `settings` checks them again
 default and each bound is written once, here. Tables are Arrow schemas.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, ClassVar, Literal
 
 import pyarrow as pa
@@ -46,7 +46,12 @@ PRODUCT = pa.schema(
     ]
 )
 
-#: What became of each picture reference: `content` is the sha256 of the bytes as fetched, empty when `reason` is set.
+#: A product row once its pictures are known: sha256 of each good one, and what was wrong with the others.
+SNAPSHOT = PRODUCT.append(pa.field("pictures", pa.list_(pa.string()))).append(
+    pa.field("picture_faults", pa.list_(pa.string()))
+)
+
+#: What became of each picture reference: `content` is the sha256 of the bytes as fetched, null when `reason` is set.
 PICTURE = pa.schema(
     [
         pa.field("ref", pa.string(), nullable=False),
@@ -59,6 +64,10 @@ PICTURE = pa.schema(
         pa.field("picture", pa.binary()),  # our own re-encoded JPEG, the only pixels later stages ever decode
     ]
 )
+
+#: A PICTURE once its bytes are packed away: `pack` is the key of the Parquet file that holds them.
+LEDGER = pa.schema([*[f for f in PICTURE if f.name != "picture"], pa.field("pack", pa.string())])
+PACK = pa.schema([pa.field("content", pa.string(), nullable=False), pa.field("picture", pa.binary(), nullable=False)])
 
 # ---------------------------------------------------------------------------------------------------- configuration
 
@@ -118,6 +127,10 @@ class Fusion:
     image: Share = 0.5
     text: Share = 0.5
 
+    def __post_init__(self) -> None:
+        if self.image + self.text <= 0:
+            raise ValueError("at least one of image and text above 0")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Index:
@@ -134,9 +147,11 @@ class Gate:
     """What a release must show before it goes live. A missing measurement never passes as a good one."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = FORBID_UNKNOWN
-    hits_at_5_lift: Annotated[float, Ge(0)] = 2.0  # title -> own picture, in multiples of chance
-    hits_at_5_drop: Share = 0.1  # largest loss against the live release, beyond both confidence intervals
     queries: Count = 1_000  # titles asked, drawn by a fixed seed
+    products_least: Count = 20  # a smaller gallery measures nothing
+    product_hits_at_5: Share = 0.5  # title -> own product, what a shopper's search does
+    picture_lift_at_5: Annotated[float, Ge(0)] = 1.0  # title -> own picture, in multiples of chance
+    drop: Share = 0.05  # largest loss of either against the live release, once beyond both intervals
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,6 +196,23 @@ class Model:
 
 # ------------------------------------------------------------------------------------------------------ one refresh
 
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """A shop's catalog as it was read at one moment: the key of everything made of it."""
+
+    id: str  # digest of the rows' content; the same catalog in other bytes or another order is the same snapshot
+    asof: str  # when it was read, ISO 8601 UTC
+    feed_key: str  # digest of the raw feeds and of how they are read
+    feeds: tuple[str, ...]  # keys of the raw feeds
+    rows: int
+    deleted: int = 0  # tombstones carried out
+    pictures: int = 0  # distinct good pictures
+    picture_faults: int = 0  # references without a picture
+    fetched: int = 0  # pictures fetched in this run
+    size_bytes: int = 0  # written in this run
+
+
 State = Literal["running", "unchanged", "published", "superseded", "held", "failed gate", "set aside"]
 
 
@@ -193,13 +225,19 @@ class Job:
     reason: str = ""
     asof: str = ""  # when the feed was read, ISO 8601 UTC: a release never gives way to an older one
     snapshot: str = ""  # id of the shop's canonical rows
-    validation: str = ""  # id of what validation made of them
+    validation: str = ""  # key prefix of what validation made of them
     release: str = ""  # id of the release being built
+    files: dict[str, Any] = field(default_factory=dict)  # of that release: name -> sha256 and size
     input_key: str = ""  # sha256 of everything the release is a function of
     counts: dict[str, int] = field(default_factory=dict)  # rows, accepted, quarantined, embedded, reused ...
     scores: dict[str, float] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)  # per stage
     size_bytes: dict[str, int] = field(default_factory=dict)  # written, per stage
+
+    def after(self, stage: str, size_bytes: int, counts: dict[str, int], **changes: Any) -> "Job":
+        """This job once a stage is done with it."""
+        written = self.size_bytes | {stage: size_bytes}
+        return replace(self, counts=self.counts | counts, size_bytes=written, **changes)
 
 
 @dataclass(frozen=True, kw_only=True)

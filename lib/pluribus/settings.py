@@ -61,10 +61,11 @@ class Settings:
 
     def shop(self, name: str) -> Shop:
         """The shop of this name. Raises ConfigError naming the shops there are."""
-        if name not in self.shops:
-            raise ConfigError(f"shop {name!r} is not configured", expected=f"one of {_some(self.shops)}",
-                              do=f"see {self.location}")  # fmt: skip
-        return self.shops[name]
+        return _named(self.shops, name, "shop", self.location)
+
+    def model(self, name: str) -> Model:
+        """The model of this name. Raises ConfigError naming the models there are."""
+        return _named(self.models, name, "model", self.location)
 
 
 def load(location: str, *, store: str = "", env: Mapping[str, str] = os.environ) -> Settings:
@@ -73,17 +74,27 @@ def load(location: str, *, store: str = "", env: Mapping[str, str] = os.environ)
     try:
         text = open_store(location).get("pluribus.toml")
     except Missing:
-        raise ConfigError(f"no pluribus.toml in {location}", expected="a configuration folder or s3:// prefix",
-                          do="pass --config, or set PLURIBUS_CONFIG") from None  # fmt: skip
+        raise ConfigError(
+            f"no pluribus.toml in {location}",
+            expected="a configuration folder or s3:// prefix",
+            do="pass --config, or set PLURIBUS_CONFIG",
+        ) from None
     file = f"{location}/pluribus.toml"
     places = _check(Places, _parse(text, file), file)
     models = _models(_join(location, places.models))
-    shops = _shops(_join(location, places.shops), defaults=places.shop, defaults_file=file,
-                   data_root=_join(location, _expand(places.data_root, env, f"{file}: data_root")))  # fmt: skip
+    shops = _shops(
+        _join(location, places.shops),
+        defaults=places.shop,
+        defaults_file=file,
+        data_root=_join(location, _expand(places.data_root, env, f"{file}: data_root")),
+    )
     for shop in shops.values():
         if shop.model not in models:
-            raise ConfigError(f"{location}: shop {shop.name!r} wants model {shop.model!r}",
-                              expected=f"one of {_some(models)}", do=f"add models/{shop.model}.toml")  # fmt: skip
+            raise ConfigError(
+                f"{location}: shop {shop.name!r} wants model {shop.model!r}",
+                expected=f"one of {_some(models)}",
+                do=f"add models/{shop.model}.toml",
+            )
     return Settings(
         location=location,
         store=store or _join(location, _expand(places.store, env, f"{file}: store")),
@@ -99,8 +110,10 @@ def parse_shop(text: bytes, file: str, *, data_root: str = "", defaults: Mapping
     raw = _merge(defaults, _parse(text, file))
     raw.setdefault("name", PurePosixPath(file).stem)
     if not SHOP_NAME.fullmatch(str(raw["name"])):
-        raise ConfigError(f"{file}: shop name {raw['name']!r}",
-                          expected="1 to 63 of a-z, 0-9, '-', '_', starting with a letter or digit")  # fmt: skip
+        raise ConfigError(
+            f"{file}: shop name {raw['name']!r}",
+            expected="1 to 63 of a-z, 0-9, '-', '_', starting with a letter or digit",
+        )
     for part in _tables([*_listed(raw.get("feeds", [])), raw.get("images")]):
         part["source"] = [_join(data_root, source) for source in _listed(part.get("source", []))]
     return _check(Shop, raw, file)
@@ -126,8 +139,11 @@ def _shops(location: str, *, defaults: Mapping[str, Any], defaults_file: str, da
     for file, text in _toml_files(location):
         shop = parse_shop(text, file, data_root=data_root, defaults=defaults)
         if shop.name in shops:
-            raise ConfigError(f"shop {shop.name!r} is configured twice", expected="one file per shop",
-                              do=f"see {files[shop.name]} and {file}")  # fmt: skip
+            raise ConfigError(
+                f"shop {shop.name!r} is configured twice",
+                expected="one file per shop",
+                do=f"see {files[shop.name]} and {file}",
+            )
         shops[shop.name], files[shop.name] = shop, file
     return shops
 
@@ -154,7 +170,9 @@ def _check(kind: type[T], raw: Mapping[str, Any], file: str) -> T:
         where = ".".join(str(part) for part in problems[0]["loc"])
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         if problems[0]["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
-            raise ConfigError(f"{file}: unknown key {where!r}{more}", expected=_keys(kind, problems[0]["loc"])) from None
+            raise ConfigError(
+                f"{file}: unknown key {where!r}{more}", expected=_keys(kind, problems[0]["loc"])
+            ) from None
         if problems[0]["type"] in ("missing", "missing_argument"):
             raise ConfigError(f"{file}: no {where!r}{more}", expected=f"a value for {where}") from None
         raise ConfigError(f"{file}: {where} = {problems[0]['input']!r}{more}", expected=problems[0]["msg"]) from None
@@ -194,7 +212,7 @@ def _join(root: str, place: str) -> str:
         return place
     if "://" in root:
         return f"{root.rstrip('/')}/{place}"
-    return os.path.normpath(os.path.join(root, place))
+    return os.path.normpath(f"{root}/{place}")
 
 
 def _expand(text: str, env: Mapping[str, str], where: str) -> str:
@@ -206,6 +224,12 @@ def _expand(text: str, env: Mapping[str, str], where: str) -> str:
         return env[match[1]]
 
     return re.sub(r"\$(\w+)", value, text)
+
+
+def _named(there: Mapping[str, T], name: str, what: str, location: str) -> T:
+    if name not in there:
+        raise ConfigError(f"{what} {name!r} is not configured", expected=f"one of {_some(there)}", do=f"see {location}")
+    return there[name]
 
 
 def _some(names: Any) -> str:

@@ -1,0 +1,272 @@
+"""RefreshFlow: the one parametrised DAG that serves every shop.
+
+    pluribus refresh --shops all      (or: python flows/refresh.py run --shops all)
+
+Only keys, counts and scores travel between the steps; rows, pictures and vectors lie in the store.
+"""
+
+import os
+import uuid
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from metaflow import FlowSpec, Parameter, card, current, resources, retry, step
+
+import pluribus  # noqa: F401 - imported at the top so that Metaflow's code package carries it to clusters
+
+HERE = Path(__file__).resolve().parents[1]
+
+
+@contextmanager
+def plainly():
+    """Say what went wrong in one line; a traceback is for bugs, and for PLURIBUS_DEBUG=1."""
+    from pluribus.errors import PluribusError
+
+    try:
+        yield
+    except PluribusError as error:
+        if os.environ.get("PLURIBUS_DEBUG"):
+            raise
+        raise SystemExit(f"error: {error}") from None
+
+
+class RefreshFlow(FlowSpec):
+    """Refresh shops: their newest catalogs in, published and searchable releases out.
+
+    1. start     read the configuration, register the shared models, pack shops into batches
+    2. ingest    feeds and pictures -> an immutable snapshot of canonical rows
+    3. validate  Great Expectations accept rows, or quarantine them with reasons
+    4. embed     new content -> unit vectors, by the one shared encoder (the only GPU step)
+    5. build     vectors -> the index and the other files of a release
+    6. evaluate  measure the release; a verdict
+    7. publish   switch the shop to its release, atomically, if the verdict allows
+    8. join, end one table of all shops
+    """
+
+    shops = Parameter("shops", default="all", help="names separated by commas, or all, or due")
+    model = Parameter("model", default="", help="a model for all shops of this run, in place of their own")
+    snapshot = Parameter("snapshot", default="", help="re-run one shop on a snapshot it took earlier")
+    config = Parameter(
+        "config", default=os.environ.get("PLURIBUS_CONFIG", str(HERE / "config")), help="a folder, or s3://…"
+    )
+    store_at = Parameter("store", default="", help="a store in place of the configured one")
+
+    @card(type="blank", id="plan")
+    @step
+    def start(self):
+        """Check every name, register the models, pack the shops into batches."""
+        from pluribus import cards, models, plan, settings, store, validate
+
+        self.started = datetime.now(UTC)
+        with plainly():
+            config = settings.load(self.config, store=self.store_at)
+            self.store_url = config.store
+            past = plan.reports(self.open_store())
+            chosen = plan.choose(config.shops, self.shops, past=past, now=self.started)
+            chosen = [replace(shop, model=config.model(self.model or shop.model).name) for shop in chosen]
+            fingerprints = {
+                name: models.register(self.open_store(), config.models[name]) for name in {s.model for s in chosen}
+            }
+            suites = {s.vertical: validate.suites(store.open_store(config.expectations), s.vertical) for s in chosen}
+            expected = {shop.name: plan.expected_products(shop, past) for shop in chosen}
+            packed = plan.batches(
+                chosen, expected, batch_products=config.run.batch_products, most=config.run.most_batches
+            )
+        self.batches = [
+            plan.Batch(tuple(shops), config.models[shops[0].model], fingerprints[shops[0].model], suites)
+            for shops in packed
+        ] or [plan.Batch((), config.models[min(config.models)], "", {})]  # Metaflow wants at least one
+        print(f"{len(chosen)} shops in {len(packed)} batches, models {sorted(fingerprints)}, store {config.store}")
+        current.card.extend(cards.plan(self.batches, expected))
+        self.next(self.ingest, foreach="batches")
+
+    @card(type="blank", id="ingest")
+    @retry(times=2)
+    @step
+    def ingest(self):
+        """Read each shop's feeds and pictures into an immutable snapshot; go no further where nothing changed."""
+        from pluribus import build, cards, embed, evaluate, ingest, plan, releases, validate
+        from pluribus.records import Job
+
+        self.batch = self.input
+        versions = [module.VERSION for module in (validate, embed, build, evaluate)]
+
+        def one(job, shop, store):
+            read = {"feeds": shop.feeds, "images": shop.images, "limits": shop.limits, "now": datetime.now(UTC)}
+            taken = ingest.recall(store, self.snapshot) if self.snapshot else ingest.ingest(store, **read)
+            made_of = (shop.name, taken.id, self.batch.fingerprint, shop.fusion, shop.index)
+            key = plan.input_key(*made_of, self.batch.suites[shop.vertical], versions)
+            live = releases.current(store, shop=shop.name)
+            counts = {"rows": taken.rows, "pictures": taken.pictures, "fetched": taken.fetched}
+            state = "unchanged" if live and live.input_key == key else "running"
+            changes = {"snapshot": taken.id, "asof": taken.asof, "input_key": key, "state": state}
+            return job.after("ingest", taken.size_bytes, counts, **changes)
+
+        self.jobs = [Job(shop=shop.name) for shop in self.batch.shops]
+        self.advance("ingest", one)
+        current.card.extend(cards.ingest(self.open_store(), self.jobs))
+        self.next(self.validate)
+
+    @card(type="blank", id="validate")
+    @retry(times=2)
+    @step
+    def validate(self):
+        """Judge the rows: accepted ones go on, the others are quarantined with every reason."""
+        from pluribus import cards, ingest, releases, validate
+
+        def one(job, shop, store):
+            live = releases.current(store, shop=shop.name)
+            found = validate.validate(
+                store,
+                snapshot=job.snapshot,
+                rows_key=ingest.rows_key(job.snapshot),
+                suites=self.batch.suites[shop.vertical],
+                limits=shop.limits,
+                live_products=releases.open_release(store, shop=shop.name).manifest.facts["products"] if live else 0,
+            )
+            counts = {"accepted": found.accepted, "quarantined": found.quarantined}
+            return job.after("validate", found.size_bytes, counts, validation=found.key)
+
+        self.advance("validate", one)
+        current.card.extend(cards.validate(self.open_store(), self.jobs))
+        self.next(self.embed)
+
+    @card(type="blank", id="embed")
+    @retry(times=2)
+    @resources(gpu=1, memory=16_000)
+    @step
+    def embed(self):
+        """Encode new pictures and texts, once and for all, with the shared model."""
+        from pluribus import cards, embed, models
+
+        encoder = None
+
+        def one(job, shop, store):
+            nonlocal encoder
+            encoder = encoder or models.load(self.open_store(), self.batch.fingerprint)
+            key = job.validation + "products.parquet"
+            done = embed.embed(store, products_key=key, model=self.batch.model, encoder=encoder)
+            counts = {"embedded": done.pictures + done.texts, "reused": done.reused}
+            return job.after("embed", done.size_bytes, counts)
+
+        self.advance("embed", one)
+        current.card.extend(cards.embed(self.open_store(), self.jobs))
+        self.next(self.build)
+
+    @card(type="blank", id="build")
+    @retry(times=2)
+    @step
+    def build(self):
+        """Fuse the vectors, build and measure the index: the files of a release, not yet public."""
+        from pluribus import build, cards
+
+        def one(job, shop, store):
+            release = uuid.uuid4().hex
+            made = build.build(
+                store,
+                release=release,
+                products_key=job.validation + "products.parquet",
+                model=self.batch.model,
+                fingerprint=self.batch.fingerprint,
+                fusion=shop.fusion,
+                index=shop.index,
+            )
+            size_bytes = sum(file.size_bytes for file in made.files.values())
+            scores = {f"recall@10 {name}": value for name, value in made.recall.items()}
+            counts = {"with picture": made.with_picture, "with text": made.with_text}
+            return job.after("build", size_bytes, counts, release=release, files=made.files, scores=scores)
+
+        self.advance("build", one)
+        current.card.extend(cards.build(self.open_store(), self.jobs))
+        self.next(self.evaluate)
+
+    @card(type="blank", id="evaluate")
+    @retry(times=2)
+    @step
+    def evaluate(self):
+        """Measure each release against chance, thresholds and the live release: a verdict."""
+        from pluribus import cards, evaluate, releases
+
+        def one(job, shop, store):
+            live = releases.current(store, shop=shop.name) and releases.open_release(store, shop=shop.name)
+            asked = {"model": self.batch.model, "fingerprint": self.batch.fingerprint, "gate": shop.gate}
+            found, file = evaluate.evaluate(store, release=job.release, live=live, **asked)
+            scores = job.scores | {name: score.value for name, score in found.scores.items()}
+            files = job.files | {"evaluation.json": file}
+            state = "running" if found.verdict.passed else "failed gate"
+            reason = "; ".join(found.verdict.reasons)
+            return job.after("evaluate", file.size_bytes, {}, scores=scores, files=files, state=state, reason=reason)
+
+        self.advance("evaluate", one)
+        current.card.extend(cards.evaluate(self.open_store(), self.jobs))
+        self.next(self.publish)
+
+    @card(type="blank", id="publish")
+    @retry(times=2)
+    @step
+    def publish(self):
+        """Switch each shop that passed to its new release, in one atomic step."""
+        from pluribus import cards, publish
+
+        def one(job, shop, store):
+            facts = {
+                "model": self.batch.model.name,
+                "fingerprint": self.batch.fingerprint,
+                "width": self.batch.model.width,
+                "products": job.counts["accepted"],
+                "snapshot": job.snapshot,
+                "validation": job.validation,
+                "scores": job.scores,
+                "run": current.run_id,
+            }
+            made_of = {"asof": job.asof, "input_key": job.input_key}
+            publish.seal(store, shop=shop.name, release=job.release, files=job.files, facts=facts, **made_of)
+            state = publish.publish(store, shop=shop.name, release=job.release, why=f"run {current.run_id}")
+            return job.after("publish", 0, {}, state="unchanged" if state == "already" else state)
+
+        self.advance("publish", one)
+        current.card.extend(cards.publish(self.open_store(), self.jobs))
+        self.next(self.join)
+
+    @step
+    def join(self, inputs):
+        """Gather the shops of all batches."""
+        self.jobs = sorted((job for batch in inputs for job in batch.jobs), key=lambda job: job.shop)
+        self.merge_artifacts(inputs, include=["store_url", "started"])
+        self.next(self.end)
+
+    @card(type="blank", id="report")
+    @step
+    def end(self):
+        """One table of all shops, on the card and in the store."""
+        from pluribus import cards, plan
+
+        finished = datetime.now(UTC)
+        with plainly():
+            report = {"run": current.run_id, "started": self.started, "finished": finished, "jobs": self.jobs}
+            self.report = plan.write_report(self.open_store(), **report)
+        current.card.extend(cards.report(self.jobs, self.started, finished))
+        print(f"report {self.report}")
+        if self.jobs and all(job.state in ("set aside", "failed gate") for job in self.jobs):
+            raise SystemExit("error: no shop got through; each one's reason stands above and in the report")
+
+    def advance(self, stage, one):
+        """Take every running job of this batch through one stage, each inside its own shop's part of the store."""
+        from pluribus import plan
+
+        with plainly():
+            store = self.open_store()
+            work = lambda job: one(job, self.batch.shop(job.shop), store.within(f"shops/{job.shop}"))
+            self.jobs = plan.advance(self.jobs, stage, work)
+
+    def open_store(self):
+        """The store of this run."""
+        from pluribus.store import open_store
+
+        return open_store(self.store_url)
+
+
+if __name__ == "__main__":
+    RefreshFlow()

@@ -1,0 +1,122 @@
+"""Build: a shop's products and vectors become the files of a release, not yet public.
+
+    releases/<release>/index.faiss · products.parquet · vectors.parquet · build.json
+
+Row i of products.parquet, row i of vectors.parquet and position i of the index are one product.
+"""
+
+import json
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from pluribus import indexes, releases, tables, texts, vectors
+from pluribus.errors import CatalogRejected
+from pluribus.manifests import File
+from pluribus.records import SNAPSHOT, Fusion, Index, Model
+from pluribus.store import Store
+
+QUERIES = 200  # of each kind, to measure an index with
+VERSION = 1  # raise when the same vectors would now give another release
+
+
+@dataclass(frozen=True)
+class Built:
+    """What was built: its files, counts, the index chosen, and its measured recall."""
+
+    files: dict[str, File]
+
+    products: int
+    with_picture: int
+    with_text: int
+    index: str
+    recall: dict[str, float]
+
+
+def build(
+    store: Store, *, release: str, products_key: str, model: Model, fingerprint: str, fusion: Fusion, index: Index
+) -> Built:
+    """Fuse vectors, build and measure the index, write the release's files into the shop's `store`.
+
+    Raises CatalogRejected when no product has content, RunError when the index misses its recall promise.
+    """
+    shelf = vectors.Shelf(store, fingerprint, model.width)
+    path = store.local(products_key)
+    rows = tables.read(path, [*texts.COLUMNS, "pictures"])
+    image, has_image = picture_vectors(shelf, rows)
+    text, has_text = text_vectors(shelf, texts.product_texts(rows, model.text))
+    if not (has_image | has_text).all():
+        raise CatalogRejected(
+            f"{int((~(has_image | has_text)).sum())} accepted products have neither picture nor text",
+            do="make the suite's NOCONTENT expectation critical",
+        )
+    fused = fuse(image, has_image, text, has_text, fusion)
+    asked, has_title = text_vectors(shelf, texts.titles(rows))
+    kind = indexes.choose(index.kind, len(fused), index.exact_up_to)
+    queries = {"picture": _sample(image[has_image]), "text": _sample(asked[has_title])}
+    built = indexes.build(kind, fused, queries=queries, promise=index.recall_at_10)
+    report = {
+        "products": len(fused),
+        "index": built.kind,
+        "recall@10": built.recall,
+        "queries": built.queries,
+        "settings": built.settings,
+        "fusion": vars(fusion),
+    }
+    with tempfile.TemporaryDirectory(prefix="pluribus-") as folder:
+        table = pa.table(
+            {
+                "fused": vectors.column(fused, np.ones(len(fused), bool)),
+                "image": vectors.column(image, has_image),
+                "text": vectors.column(text, has_text),
+            }
+        )
+        here = Path(folder)
+        tables.write(here / "vectors.parquet", table.to_batches(), table.schema)
+        tables.write(here / "products.parquet", tables.batches(path, tables.BATCH_ROWS), SNAPSHOT)
+        (here / "index.faiss").write_bytes(built.data)
+        (here / "build.json").write_text(json.dumps(report))
+        files = {f.name: releases.add(store, release=release, name=f.name, data=f) for f in sorted(here.iterdir())}
+    return Built(files, len(fused), int(has_image.sum()), int(has_text.sum()), built.kind, built.recall)
+
+
+def picture_vectors(shelf: vectors.Shelf, rows: pa.Table) -> tuple[np.ndarray, np.ndarray]:
+    """One vector a product, the unit mean of its pictures': [n, width] fp16 and whether there is one [n]."""
+    lists = rows["pictures"].combine_chunks()
+    counts = lists.value_lengths().fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
+    found = shelf.get([vectors.picture_key(c) for c in lists.flatten().to_pylist()])
+    summed = np.zeros((rows.num_rows, shelf.width), dtype=np.float32)
+    np.add.at(summed, np.repeat(np.arange(rows.num_rows), counts), found.astype(np.float32))
+    return unit(summed).astype(np.float16), counts > 0
+
+
+def text_vectors(shelf: vectors.Shelf, said: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    """The vector of each text, zeros for "": [n, width] fp16 and whether there is one [n]."""
+    there = np.array([bool(text) for text in said], dtype=bool)
+    found = np.zeros((len(said), shelf.width), dtype=np.float16)
+    found[there] = shelf.get([vectors.text_key(text) for text in said if text])
+    return found, there
+
+
+def fuse(
+    image: np.ndarray, has_image: np.ndarray, text: np.ndarray, has_text: np.ndarray, fusion: Fusion
+) -> np.ndarray:
+    """Unit weighted sum of picture and text vector; a product that lacks one is all the other. [n, width] fp16."""
+    w_image = np.where(has_text, fusion.image, 1.0) * has_image
+    w_text = np.where(has_image, fusion.text, 1.0) * has_text
+    summed = w_image[:, None] * image.astype(np.float32) + w_text[:, None] * text.astype(np.float32)
+    return unit(summed).astype(np.float16)
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    """Rows scaled to length one; rows of zeros stay zeros."""
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows / np.where(norms > 0, norms, 1)
+
+
+def _sample(found: np.ndarray) -> np.ndarray:
+    chosen = np.random.default_rng(0).permutation(len(found))[:QUERIES]
+    return found[np.sort(chosen)]

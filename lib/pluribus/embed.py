@@ -1,0 +1,66 @@
+"""Embed: turn accepted products into unit vectors with the one shared encoder. Only new content is ever encoded.
+
+Everything a release will need is encoded here, in the one step that has a GPU: pictures, product texts, and the texts
+that the build and the evaluation will ask (titles as queries, categories as labels). Later stages only look up.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from pluribus import pictures, tables, texts, vectors
+from pluribus.records import Model
+from pluribus.store import Store
+
+VERSION = 1  # raise when the same products would now ask for other vectors
+FLUSH = 4_096  # vectors kept in memory before they are written: what a killed task may have to repeat
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """What one shop's embedding took."""
+
+    pictures: int  # encoded now
+    texts: int
+    reused: int  # already on the shelf
+    size_bytes: int
+
+
+def embed(store: Store, *, products_key: str, model: Model, encoder: Any) -> Embedded:
+    """Encode what of a shop's accepted products is not on its vector shelf yet.
+
+    `encoder` gives float32 unit vectors: `.images(list of JPEG bytes)`, `.texts(list of str)` -> [n, width].
+    """
+    shelf = vectors.Shelf(store, encoder.fingerprint, encoder.width)
+    rows = tables.read(store.local(products_key), [*texts.COLUMNS, "pictures"])
+    contents = {vectors.picture_key(c): c for c in rows["pictures"].combine_chunks().flatten().to_pylist()}
+    said = {vectors.text_key(text): text for text in wanted_texts(rows, model)}
+    new_pictures = [contents[key] for key in shelf.missing(list(contents))]
+    new_texts = [said[key] for key in shelf.missing(list(said))]
+    size_bytes = _add_pictures(store, shelf, encoder, new_pictures) + _add_texts(shelf, encoder, new_texts)
+    encoded = len(new_pictures) + len(new_texts)
+    return Embedded(len(new_pictures), len(new_texts), len(contents) + len(said) - encoded, size_bytes)
+
+
+def wanted_texts(rows: pa.Table, model: Model) -> list[str]:
+    """Every text a release of these rows needs a vector for."""
+    labels = sorted(set(texts.classes(rows)) - {""})
+    all_texts = [*texts.product_texts(rows, model.text), *texts.titles(rows), *texts.label_texts(labels, model.label)]
+    return [text for text in dict.fromkeys(all_texts) if text]
+
+
+def _add_pictures(store: Store, shelf: vectors.Shelf, encoder: Any, contents: Sequence[str]) -> int:
+    size_bytes = 0
+    for names, jpegs in pictures.load(store, contents, batch=FLUSH) if contents else ():
+        size_bytes += shelf.add([vectors.picture_key(name) for name in names], encoder.images(jpegs))
+    return size_bytes
+
+
+def _add_texts(shelf: vectors.Shelf, encoder: Any, new: Sequence[str]) -> int:
+    size_bytes = 0
+    for start in range(0, len(new), FLUSH):
+        part = list(new[start : start + FLUSH])
+        size_bytes += shelf.add([vectors.text_key(text) for text in part], encoder.texts(part))
+    return size_bytes

@@ -1,0 +1,280 @@
+"""Ingest: a shop's deliveries and pictures become one immutable snapshot of canonical rows.
+
+Raw feed bytes are kept as they came; pictures are fetched once and kept re-encoded. A snapshot is named by its
+content, so that the same catalog in other bytes is the same snapshot and everything made of it is reused. `log/` is
+the shop's diary: which feeds gave which snapshot, and when; its last entry is what a delta feed builds upon.
+
+    feeds/<sha256>.<ext> · images/ledger/*.parquet · images/packs/*.parquet
+    snapshots/<id>/rows.parquet · snapshots/log/<asof>.json
+"""
+
+import hashlib
+import json
+import re
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from pluribus import feeds as formats
+from pluribus import images as decoders
+from pluribus import pictures, tables
+from pluribus.errors import CatalogRejected, FeedError, Missing
+from pluribus.records import PRODUCT, SNAPSHOT, Feed, Images, Limits, Snapshot
+from pluribus.store import Store, open_store
+
+VERSION = 1  # raise when the same feed would now give other rows
+
+FILL_IMAGES = """
+    select * replace (
+        case when len(coalesce(images, [])) > 0 then images[:$most]
+             when $path = '' or product_id is null then []
+             else [replace(replace($path, '{product_id}', product_id), '{group_id}', coalesce(group_id, product_id))]
+        end as images)
+    from rows"""
+
+JOIN_PICTURES = """
+    with wanted as (select row, unnest(images) as ref, generate_subscripts(images, 1) as place from rows),
+    found as (
+        select row,
+            list(content order by place) filter (where content is not null) as pictures,
+            list(ref || ': ' || coalesce(reason, 'MISSING') order by place) filter (where content is null) as faults
+        from wanted left join ledger using (ref) group by row)
+    select rows.*, coalesce(pictures, []) as pictures, coalesce(faults, []) as picture_faults
+    from rows left join found using (row) order by row"""
+
+#: A delta carries a column when any of its rows has a value there; what it does not carry stays as it was.
+APPLY_DELTA = """
+    with base as (select * from old where product_id is not null),
+    first as (select * from base qualify row_number() over (partition by product_id order by row) = 1),
+    merged as (
+        select delta.row + (select coalesce(max(row), -1) + 1 from base) as row, delta.product_id, {columns},
+            delta.deleted, delta.defects,
+            map_concat(coalesce(first.extra, map {{}}), coalesce(delta.extra, map {{}})) as extra
+        from delta left join first using (product_id) where not delta.deleted),
+    kept as (
+        select {names} from base where product_id not in (select product_id from delta where product_id is not null)
+        union all by name select {names} from merged)
+    select * replace (row_number() over (order by row) - 1 as row) from kept order by row"""
+
+DIGEST = """
+    select sha256(string_agg(line, '' order by line)) as digest from (
+        select sha256(to_json(content)::varchar) as line from (
+            select * exclude (row, picture_faults) from rows) as content)"""
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One configured feed with the raw files it delivered, already kept in the store."""
+
+    feed: Feed
+    keys: tuple[str, ...]
+    paths: tuple[Path, ...]
+
+
+def ingest(store: Store, *, feeds: tuple[Feed, ...], images: Images, limits: Limits, now: datetime) -> Snapshot:
+    """Read a shop's feeds and pictures into a snapshot in the shop's `store`.
+
+    Raises FeedError when a feed is absent or unreadable, CatalogRejected when there is not one row.
+    """
+    if not feeds:
+        raise FeedError(
+            "no feed is configured", expected="at least one [[feeds]] table", do="add it to the shop's file"
+        )
+    last = latest(store)
+    with tempfile.TemporaryDirectory(prefix="pluribus-") as folder:
+        here = Path(folder)
+        deliveries = [_receive(store, feed, here, limits) for feed in feeds]
+        feed_key = _feed_key(deliveries, last if feeds[0].mode == "delta" else None)
+        if last and last.feed_key == feed_key:
+            rows, deleted = store.local(rows_key(last.id)), last.deleted
+        else:
+            rows, deleted = _parse(store, deliveries, last, here, limits)
+        filled = here / "filled.parquet"
+        n_rows = tables.write(
+            filled,
+            tables.stream(FILL_IMAGES, {"most": images.per_product, "path": images.path}, rows=_canonical(rows)),
+            PRODUCT,
+        )
+        if not n_rows:
+            raise CatalogRejected("the feed holds no row", expected="at least one product", do="look at the delivery")
+        ledger, fetched, size_bytes = _pictures(store, filled, settings=images, now=now)
+        joined = here / "rows.parquet"
+        tables.write(joined, tables.stream(JOIN_PICTURES, rows=tables.scan(filled), ledger=ledger), SNAPSHOT)
+        snapshot = Snapshot(
+            id=tables.query(DIGEST, rows=tables.scan(joined))["digest"][0].as_py()[:32],
+            asof=now.isoformat(),
+            feed_key=feed_key,
+            feeds=tuple(key for delivery in deliveries for key in delivery.keys),
+            rows=n_rows,
+            deleted=deleted,
+            fetched=fetched,
+            size_bytes=size_bytes,
+            **_picture_counts(joined),
+        )
+        return _keep(store, snapshot, joined, last)
+
+
+def recall(store: Store, snapshot: str) -> Snapshot:
+    """A snapshot taken earlier, as of the last time it was the shop's catalog. Raises FeedError when it never was."""
+    entry = latest(store, snapshot)
+    if entry is None:
+        known = ", ".join(dict.fromkeys(s.id for s in reversed(list(history(store))))) or "none yet"
+        raise FeedError(f"no snapshot {snapshot!r} of this shop", expected=f"one of {known}")
+    return replace(entry, fetched=0, size_bytes=0)
+
+
+def rows_key(snapshot: str) -> str:
+    """Where a snapshot's rows lie."""
+    return f"snapshots/{snapshot}/rows.parquet"
+
+
+def history(store: Store) -> Iterator[Snapshot]:
+    """Every snapshot this shop ever took, oldest first."""
+    for item in store.items("snapshots/log/"):
+        entry = json.loads(store.get(item.key))
+        yield Snapshot(**entry | {"feeds": tuple(entry["feeds"])})
+
+
+def latest(store: Store, snapshot: str = "") -> Snapshot | None:
+    """The last snapshot taken, or the last entry of the one named; None when there is none."""
+    newest = None
+    for entry in history(store):
+        newest = entry if snapshot in ("", entry.id) else newest
+    return newest
+
+
+def _receive(store: Store, feed: Feed, here: Path, limits: Limits) -> Delivery:
+    """Fetch one feed's raw files and keep them, named by their content."""
+    files = [path for source in feed.source for path in _files(source, here, limits)]
+    if not files:
+        raise FeedError("a feed names no source", expected="source = a path, glob, s3:// or https:// address")
+    size_bytes = sum(path.stat().st_size for path in files)
+    if size_bytes > limits.feed_bytes:
+        raise FeedError(
+            f"the feed is {size_bytes:,} bytes", expected=f"at most {limits.feed_bytes:,}", do="raise limits.feed_bytes"
+        )
+    keys = []
+    for path in files:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        ending = re.search(r"(\.[a-z0-9]{1,8}){1,2}$", path.name.lower())
+        keys.append(f"feeds/{digest}{ending[0] if ending else ''}")
+        store.create(keys[-1], path)
+    return Delivery(feed, tuple(keys), tuple(files))
+
+
+def _files(source: str, here: Path, limits: Limits) -> list[Path]:
+    """The local files behind one source: a path, a glob, s3://… or http(s)://…"""
+    if source.startswith("s3://"):
+        parent, _, name = source.rpartition("/")
+        try:
+            return [open_store(parent).local(name)]
+        except Missing:
+            raise FeedError(f"no feed at {source}", do="mend [[feeds]] source") from None
+    if source.startswith(("http://", "https://")):
+        return [_download(source, here, limits)]
+    path = Path(source)
+    found = sorted(path.parent.glob(path.name)) if set(path.name) & set("*?[") else [path]
+    if not found or not all(path.is_file() for path in found):
+        raise FeedError(f"no feed at {source}", expected="a readable file", do="mend [[feeds]] source or data_root")
+    return found
+
+
+def _download(url: str, here: Path, limits: Limits) -> Path:
+    from pluribus import web
+
+    with web.Fetcher() as fetcher:
+        fetched = fetcher.fetch(url, most_bytes=limits.feed_bytes)
+    if fetched.reason:
+        raise FeedError(f"the feed at {url} could not be fetched: {fetched.reason}", do="mend [[feeds]] source")
+    path = here / (hashlib.sha256(url.encode()).hexdigest() + Path(url.partition("?")[0]).suffix[:8])
+    path.write_bytes(fetched.body)
+    return path
+
+
+def _feed_key(deliveries: Iterable[Delivery], parent: Snapshot | None) -> str:
+    how = [asdict(replace(delivery.feed, source=())) | {"keys": delivery.keys} for delivery in deliveries]
+    return digest_of([VERSION, formats.VERSION, how, parent.id if parent else ""])
+
+
+def digest_of(value: Any) -> str:
+    """sha256 of a JSON-able value: what cache keys are made of."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _parse(
+    store: Store, deliveries: list[Delivery], last: Snapshot | None, here: Path, limits: Limits
+) -> tuple[Path, int]:
+    """All deliveries in order, each a new catalog or a change to the one before it."""
+    rows = store.local(rows_key(last.id)) if last and deliveries[0].feed.mode == "delta" else None
+    deleted = 0
+    for number, delivery in enumerate(deliveries):
+        parsed = here / f"delivery{number}.parquet"
+        tables.write(parsed, formats.products(delivery.paths, feed=delivery.feed, limits=limits), PRODUCT)
+        fresh = tables.scan(parsed)
+        deleted += tables.query("select count(*) as n from rows where deleted", rows=fresh)["n"][0].as_py()
+        merged = here / f"merged{number}.parquet"
+        old = _canonical(rows) if rows and delivery.feed.mode == "delta" else PRODUCT.empty_table()
+        tables.write(merged, tables.stream(_delta_sql(fresh), old=old, delta=fresh), PRODUCT)
+        rows = merged
+    assert rows is not None
+    return rows, deleted
+
+
+def _delta_sql(delta: Any) -> str:
+    """APPLY_DELTA with the columns this delta carries taken from it, the others from the product as it was."""
+    names = [n for n in PRODUCT.names if n not in ("row", "product_id", "deleted", "defects", "extra")]
+    counts = ", ".join(
+        f"count({n}) filter (where len({n}) > 0) as {n}" if n == "images" else f"count({n}) as {n}" for n in names
+    )
+    carried = tables.query(f"select {counts} from delta", delta=delta).to_pylist()[0]  # noqa: S608 - names of PRODUCT
+    columns = ", ".join(f"{'delta' if carried[n] else 'first'}.{n} as {n}" for n in names)
+    return APPLY_DELTA.format(columns=columns, names=", ".join(PRODUCT.names))
+
+
+def _canonical(path: Path) -> Any:
+    return tables.scan(path).replace_schema(PRODUCT)
+
+
+def _pictures(store: Store, rows: Path, *, settings: Images, now: datetime) -> tuple[pa.Table, int, int]:
+    """Settle every picture reference of the rows: the ledger after it, references settled now, bytes written."""
+    sql = "select distinct unnest(images) as ref from rows order by ref"
+    recipe = decoders.recipe(settings.side_px)
+    ledger = pictures.ledger(store, recipe)
+    fresh = decoders.pictures(
+        tables.query(sql, rows=tables.scan(rows))["ref"].to_pylist(),
+        sources=settings.source,
+        known=decoders.known(ledger),
+        now=now,
+        side_px=settings.side_px,
+        least_px=settings.least_px,
+        most_bytes=settings.most_bytes,
+        most_px=settings.most_px,
+    )
+    settled, size_bytes = pictures.shelve(store, fresh, known=ledger, recipe=recipe, now=now)
+    return pictures.ledger(store, recipe) if settled else ledger, settled, size_bytes
+
+
+def _picture_counts(rows: Path) -> dict[str, int]:
+    sql = """select (select count(distinct p) from (select unnest(pictures) as p from rows)) as pictures,
+                    (select coalesce(sum(len(picture_faults)), 0)::bigint from rows) as picture_faults"""
+    counts: dict[str, int] = tables.query(sql, rows=tables.scan(rows)).to_pylist()[0]
+    return counts
+
+
+def _keep(store: Store, snapshot: Snapshot, rows: Path, last: Snapshot | None) -> Snapshot:
+    """Store the rows under their digest and write the diary; the same catalog as last time is as old as it was."""
+    if not any(store.items(rows_key(snapshot.id))):
+        store.create(rows_key(snapshot.id), rows)
+        snapshot = replace(snapshot, size_bytes=snapshot.size_bytes + rows.stat().st_size)
+    diary = f"snapshots/log/{snapshot.asof}.json"
+    if last is not None and last.id == snapshot.id:
+        snapshot = replace(snapshot, asof=last.asof)
+    if last is None or (last.id, last.feed_key) != (snapshot.id, snapshot.feed_key):
+        store.create(diary, json.dumps(asdict(snapshot)).encode())
+    return snapshot

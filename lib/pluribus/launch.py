@@ -1,0 +1,76 @@
+"""Launch: start RefreshFlow as Metaflow wants it, and show people only what the steps say.
+
+Metaflow needs a user name and prefixes each line with time, task and process; with `debug` all of it is shown.
+"""
+
+import getpass
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pluribus.errors import ConfigError, RunError
+from pluribus.store import Store
+
+LINE = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+ \[(?P<task>\d+/(?P<step>\w+)/\S+) \(pid \d+\)\] (?P<said>.*)$")
+CHATTER = re.compile(r"Task (is starting|finished|failed|is being|fallback)|Creating (a )?card|foreach with \d+")
+
+
+def refresh(
+    flow: Path,
+    arguments: Mapping[str, str],
+    *,
+    workers: int,
+    store: Store,
+    resume: str = "",
+    debug: bool = False,
+    quiet: bool = False,
+) -> dict[str, Any]:
+    """Run (or resume) the flow in a child process and return its report. Raises RunError when there is none."""
+    if not flow.is_file():
+        raise ConfigError(f"no flow at {flow}", expected="pluribus installed from a checkout (make install)")
+    command = [sys.executable, "-u", str(flow), "--no-pylint"]
+    if resume:
+        command += ["resume", "--origin-run-id", resume]
+    else:
+        command += ["run", *(part for name, value in arguments.items() for part in (f"--{name}", value))]
+    command += ["--max-workers", str(workers)]
+    env = os.environ | {"USER": os.environ.get("USER") or _user(), "PYTHONWARNINGS": "ignore"}
+    errors: list[str] = []
+    key = ""
+    with subprocess.Popen(  # noqa: S603 - our own flow
+        command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+    ) as child:
+        assert child.stdout is not None
+        for line in child.stdout:
+            said = _said(line)
+            if said.startswith("error: "):
+                errors.append(said.removeprefix("error: "))
+            elif said.startswith("report runs/"):
+                key = said.removeprefix("report ")
+            if (debug or (said and not quiet)) and not said.startswith(("error: ", "report runs/")):
+                print(line.rstrip() if debug else said, flush=True)  # noqa: T201 - the run's progress
+    if key:
+        report: dict[str, Any] = json.loads(store.get(key))
+        return report
+    raise RunError(
+        errors[-1] if errors else f"the flow ended with exit code {child.returncode}",
+        do="" if errors else "run it again with --debug",
+    )
+
+
+def _said(line: str) -> str:
+    """What a step printed, without Metaflow's prefix; "" for Metaflow's own lines."""
+    match = LINE.match(line)
+    return "" if match is None or CHATTER.match(match["said"]) else match["said"].rstrip()
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "pluribus"

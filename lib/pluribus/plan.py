@@ -1,0 +1,161 @@
+"""Plan: which shops a run refreshes, in which tasks; and how one shop's failure stays its own.
+
+Small shops share a task, so that one start-up and one model load serve many of them; all shops of a task share a model.
+"""
+
+import hashlib
+import json
+import time
+import traceback
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from pluribus.errors import ConfigError, PluribusError, RunError, ShopError, printable
+from pluribus.records import Job, Model, Shop
+from pluribus.store import Store
+
+GUESSED_PRODUCTS = 2_000  # of a shop never seen, whose feed cannot be measured from here
+ROW_BYTES = 300  # of a feed, to guess the products of a file
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The shops of one task, with everything their stages need to know: a run reads its configuration once."""
+
+    shops: tuple[Shop, ...]
+    model: Model
+    fingerprint: str
+    suites: dict[str, list[dict[str, Any]]]  # by vertical
+
+    def shop(self, name: str) -> Shop:
+        """The shop of this name."""
+        return next(shop for shop in self.shops if shop.name == name)
+
+
+def choose(shops: Mapping[str, Shop], wanted: str, *, past: Sequence[Mapping[str, Any]], now: datetime) -> list[Shop]:
+    """The shops that "a,b", "all" or "due" mean. Raises ConfigError when a name is unknown or there is none."""
+    if wanted == "all":
+        chosen = list(shops.values())
+    elif wanted == "due":
+        return due(shops.values(), past, now)
+    else:
+        names = dict.fromkeys(filter(None, map(str.strip, wanted.split(","))))
+        unknown = sorted(set(names) - set(shops))
+        if unknown:
+            raise ConfigError(
+                f"no shop {', '.join(map(repr, unknown))}", expected=f"some of {', '.join(sorted(shops))}"
+            )
+        chosen = [shops[name] for name in names]
+    if not chosen:
+        raise ConfigError("there is no shop to refresh", do="add one: pluribus new-shop --feed FILE")
+    return chosen
+
+
+def batches(shops: Sequence[Shop], expected: Mapping[str, int], *, batch_products: int, most: int) -> list[list[Shop]]:
+    """Pack shops, first fit by decreasing expected products, one model per batch, in at most `most` batches."""
+    capacity = batch_products
+    while True:
+        packed = [batch for group in _by_model(shops) for batch in _first_fit(group, expected, capacity)]
+        if len(packed) <= max(most, len({shop.model for shop in shops})):
+            return packed
+        capacity *= 2
+
+
+def expected_products(shop: Shop, reports: Iterable[Mapping[str, Any]]) -> int:
+    """How many products a shop will bring: as in its newest run, else by the size of its feed."""
+    for report in reports:
+        for job in report["jobs"]:
+            if job["shop"] == shop.name and job["counts"].get("rows"):
+                return int(job["counts"]["rows"])
+    files = [Path(source) for feed in shop.feeds for source in feed.source if "://" not in source]
+    size_bytes = sum(file.stat().st_size for file in files if file.is_file())
+    return size_bytes // ROW_BYTES or GUESSED_PRODUCTS
+
+
+def due(shops: Iterable[Shop], reports: Iterable[Mapping[str, Any]], now: datetime) -> list[Shop]:
+    """The shops whose last run is at least `every_hours` old."""
+    last: dict[str, datetime] = {}
+    for report in reports:
+        for job in report["jobs"]:
+            last.setdefault(job["shop"], datetime.fromisoformat(report["started"]))
+    return [s for s in shops if s.name not in last or now - last[s.name] >= timedelta(hours=s.every_hours)]
+
+
+def reports(store: Store, most: int = 200) -> list[dict[str, Any]]:
+    """The newest run reports of a store, newest first."""
+    keys = [item.key for item in store.items("runs/")][-most:]
+    return [json.loads(store.get(key)) for key in reversed(keys)]
+
+
+def write_report(store: Store, *, run: str, started: datetime, finished: datetime, jobs: Sequence[Job]) -> str:
+    """Keep what a run did; returns the key."""
+    key = f"runs/{started:%Y%m%dT%H%M%SZ}-{run}.json"
+    report = {
+        "run": run,
+        "started": started.isoformat(),
+        "finished": finished.isoformat(),
+        "jobs": list(map(asdict, jobs)),
+    }
+    store.create(key, json.dumps(report, ensure_ascii=True).encode())
+    return key
+
+
+def input_key(*parts: Any) -> str:
+    """sha256 of everything a release is a function of: the same key means that the release is there already."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=asdict).encode()).hexdigest()
+
+
+def advance(jobs: Sequence[Job], stage: str, work: Callable[[Job], Job]) -> list[Job]:
+    """Run one stage for every job still running. The only place where a shop's failure is caught.
+
+    A RunError (the store, the model) is everybody's and goes on up; anything else is this shop's alone: it is set
+    aside with its reason, keeps its current release, and the others go on.
+    """
+    return [_one(job, stage, work) if job.state == "running" else job for job in jobs]
+
+
+def _one(job: Job, stage: str, work: Callable[[Job], Job]) -> Job:
+    began = time.perf_counter()
+    try:
+        done = work(job)
+    except RunError:
+        raise
+    except ShopError as error:
+        done = replace(job, state="set aside", reason=f"{stage}: {error}")
+    except PluribusError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a bug met by one shop must not cost the others their refresh
+        traceback.print_exc()
+        reason = f"{stage}: internal error {type(error).__name__}: {printable(str(error), 300)}; please report it"
+        done = replace(job, state="set aside", reason=reason)
+    done = replace(done, seconds=done.seconds | {stage: round(time.perf_counter() - began, 3)})
+    print(_line(done, stage), flush=True)  # noqa: T201 - the run's log: one line per shop and stage
+    return done
+
+
+def _line(job: Job, stage: str) -> str:
+    counts = " ".join(f"{name}={n:,}" for name, n in job.counts.items())
+    tail = f"{job.state}: {job.reason}" if job.reason else counts if job.state == "running" else job.state
+    return f"{stage:<9}{job.shop:<24}{job.seconds[stage]:>8.1f} s  {tail}"
+
+
+def _by_model(shops: Sequence[Shop]) -> list[list[Shop]]:
+    return [[shop for shop in shops if shop.model == model] for model in dict.fromkeys(s.model for s in shops)]
+
+
+def _first_fit(shops: Sequence[Shop], expected: Mapping[str, int], capacity: int) -> list[list[Shop]]:
+    packed: list[list[Shop]] = []
+    room: list[int] = []
+    for shop in sorted(shops, key=lambda s: (-expected[s.name], s.name)):
+        for i, left in enumerate(room):
+            if expected[shop.name] <= left:
+                packed[i].append(shop)
+                room[i] -= expected[shop.name]
+                break
+        else:
+            packed.append([shop])
+            room.append(capacity - expected[shop.name])
+    return packed

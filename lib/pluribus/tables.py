@@ -1,0 +1,72 @@
+"""Tables: Arrow in, Arrow out, DuckDB between. The only owner of duckdb.
+
+DuckDB never opens a file and never sees a name that a tenant chose: queries run over registered Arrow tables whose
+column names are ours (`records`), in a connection that is locked against files, extensions and configuration.
+"""
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+MEMORY_LIMIT = "1GB"  # DuckDB spills beyond it; Arrow buffers come on top
+BATCH_ROWS = 20_000
+
+
+def query(sql: str, parameters: dict[str, Any] | None = None, **tables: Any) -> pa.Table:
+    """The whole answer to `sql` over Arrow `tables` (named as in the SQL); `$name` takes `parameters`."""
+    with _connection(tables) as connection:
+        return connection.sql(sql, params=parameters or {}).to_arrow_table()
+
+
+def stream(sql: str, parameters: dict[str, Any] | None = None, **tables: Any) -> Iterator[pa.RecordBatch]:
+    """The answer to `sql` batch by batch: for tables larger than memory."""
+    with _connection(tables) as connection:
+        yield from connection.sql(sql, params=parameters or {}).to_arrow_reader(BATCH_ROWS)
+
+
+def scan(path: Path) -> ds.Dataset:
+    """A Parquet file as a table for `query`: only the columns and rows it needs are read."""
+    return ds.dataset(path, format="parquet")
+
+
+def read(path: Path, columns: list[str] | None = None) -> pa.Table:
+    """A Parquet file in memory."""
+    return pq.read_table(path, columns=columns)
+
+
+def batches(path: Path, n_rows: int, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """A Parquet file piece by piece."""
+    with pq.ParquetFile(path) as file:
+        yield from file.iter_batches(n_rows, columns=columns)
+
+
+def write(path: Path, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> int:
+    """Write batches as one Parquet file; returns how many rows there were."""
+    n_rows = 0
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        for batch in batches:
+            n_rows += batch.num_rows
+            writer.write_table(pa.Table.from_batches([batch]).cast(schema), row_group_size=BATCH_ROWS)
+    return n_rows
+
+
+@contextmanager
+def _connection(tables: dict[str, Any]) -> Iterator[Any]:
+    import duckdb
+
+    with tempfile.TemporaryDirectory(prefix="pluribus-") as spill, duckdb.connect() as connection:
+        connection.execute(f"set memory_limit = '{MEMORY_LIMIT}'")
+        connection.execute(f"set temp_directory = '{spill}'")
+        connection.execute("set python_enable_replacements = false")
+        connection.execute("set preserve_insertion_order = true")
+        for name, table in tables.items():
+            connection.register(name, table)
+        connection.execute("set enable_external_access = false")
+        connection.execute("set lock_configuration = true")
+        yield connection

@@ -1,0 +1,60 @@
+"""What is said to the model: a product as text, a title as query, a category as label. One place, so that what is
+embedded, what is asked and what is evaluated cannot drift apart."""
+
+from string import Formatter
+
+import pyarrow as pa
+
+from pluribus.errors import ConfigError
+
+FIELDS = ("title", "description", "brand", "category", "colour", "size", "gender", "material")
+COLUMNS = [*FIELDS, "product_id"]
+LABELS_MOST = 200
+LABEL_LEAST = 5  # products a category needs before it is a class worth scoring
+
+
+def product_texts(rows: pa.Table, template: str) -> list[str]:
+    """The text of each row by the model's template; what a row lacks is left out together with the words before it.
+
+    The encoder cuts a text at the model's context, so a template names first what matters most: the title. A category
+    speaks by its last two levels. Raises ConfigError on a template that names no field, or another one.
+    """
+    parts = [(words, name) for words, name, _, _ in Formatter().parse(template)]
+    named = {name for _, name in parts if name is not None}
+    if not named or named - set(FIELDS):
+        raise ConfigError(f"the model's text template is {template!r}", expected=f"some of {{{'}, {'.join(FIELDS)}}}")
+    columns = {name: [" ".join((value or "").split()) for value in rows[name].to_pylist()] for name in named}
+    if "category" in columns:
+        columns["category"] = [" ".join(path.split(" > ")[-2:]) for path in columns["category"]]
+    return [_say(parts, {name: columns[name][i] for name in named}) for i in range(rows.num_rows)]
+
+
+def _say(parts: list[tuple[str, str | None]], values: dict[str, str]) -> str:
+    said = ""
+    for words, name in parts:
+        if name is None:
+            said += words if said else ""
+        elif values[name]:
+            said += (words if said else "") + values[name]
+    return said.strip()
+
+
+def titles(rows: pa.Table) -> list[str]:
+    """The title of each row as a shopper would type it; "" where there is none."""
+    return [" ".join((title or "").split()) for title in rows["title"].to_pylist()]
+
+
+def classes(rows: pa.Table) -> list[str]:
+    """The class of each row: the last level of its category when enough rows share it, else ""."""
+    leaves = [(path or "").split(" > ")[-1].strip() for path in rows["category"].to_pylist()]
+    counts: dict[str, int] = {}
+    for leaf in filter(None, leaves):
+        counts[leaf] = counts.get(leaf, 0) + 1
+    common = sorted((leaf for leaf, n in counts.items() if n >= LABEL_LEAST), key=lambda leaf: (-counts[leaf], leaf))
+    kept = set(common[:LABELS_MOST])
+    return [leaf if leaf in kept else "" for leaf in leaves]
+
+
+def label_texts(labels: list[str], template: str) -> list[str]:
+    """Class names as sentences by the model's label template."""
+    return [template.format(label=label.lower()) for label in labels]
