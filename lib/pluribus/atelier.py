@@ -110,7 +110,7 @@ def coat(length: float) -> list[Part]:
 @kind("hoodie", "hooded sweatshirt", "hooded sweater", category="Clothing > Tops > Hoodies",
     materials=("cotton", "knitted", "corduroy"), lengths=("cropped", "long"), stands=False, price=49)
 def hoodie(length: float) -> list[Part]:
-    hem = mix(0.3, 0.74, length)
+    hem = mix(0.16, 0.84, length)
     hood = mirrored((0, -0.96), (0.22, -0.88), (0.31, -0.68), (0.24, -0.5), (0, -0.44))
     opening = mirrored((0, -0.86), (0.14, -0.8), (0.17, -0.66), (0, -0.5))
     pouch = mirrored((0, hem - 0.36, 0), (0.16, hem - 0.36, 0), (0.27, hem - 0.13, 0), (0.27, hem - 0.06, 0),

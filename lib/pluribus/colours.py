@@ -61,7 +61,7 @@ HUES = {
     "orange": Hue(78, 60, (64, 72), None, (79, 86), (), (), ("peach", "apricot")),
     "brown": Hue(36, 62, (34, 43), (18, 26), (52, 61), ("chestnut",), ("chocolate",), ("tan", "caramel")),
     "beige": Hue(19, 86, (80, 89), None, None, ("cream", "sand")),
-    "yellow": Hue(80, 92, (82, 90), (65, 72), (93, 96), (), ("mustard",), ("pale yellow",)),
+    "yellow": Hue(80, 92, (80, 86), (65, 72), (93, 96), (), ("mustard",), ("pale yellow",)),
     "green": Hue(58, 140, (48, 58), (22, 34), (76, 87), (), ("forest green",), ("mint", "pale green")),
     "turquoise": Hue(40, 195, (64, 72), (36, 46), (82, 89), ("aqua",), ("teal",), ("pale turquoise",)),
     "blue": Hue(60, 275, (42, 52), (14, 25), (70, 82), (), ("navy", "navy blue"), ("sky blue", "pale blue")),

@@ -72,6 +72,22 @@ def improbable(a: Item, b: Item) -> Item:
     return replace(a, colour=b.colour, pattern=b.pattern, pattern_colour=b.pattern_colour, material=b.material)
 
 
+def opposites(vertical: str, n: int, seed: int = 0) -> list[tuple[Item, Item]]:
+    """Pairs of patterned products that differ in kind, colour, pattern and material.
+
+    What `improbable` makes of such a pair, either way round, shares with each half just what it took from it: a search
+    for its caption must find it before both halves and before the other way round.
+    """
+    rng = np.random.default_rng(seed)
+    pairs: list[tuple[Item, Item]] = []
+    while len(pairs) < n:
+        a, b = (sample(vertical, int(rng.integers(2**31))) for _ in range(2))
+        clash = a.kind == b.kind or a.colour.name == b.colour.name or a.material == b.material
+        if not clash and a.pattern != b.pattern and "plain" not in (a.pattern, b.pattern):
+            pairs.append((a, b))
+    return pairs
+
+
 # --------------------------------------------------------------------------------------------------------- sampling
 
 
@@ -159,8 +175,16 @@ CAPTIONS: dict[str, Callable[[Words], str]] = {
     "motif": lambda w: f"{_a(f'{w.colour} {w.kind}')} {w.motif and f'with {w.motif}'}",
     "made of": lambda w: f"{_a(f'{w.length} {w.pattern} {w.kind}')} in {w.colour}, {w.material}",
     "full": lambda w: f"{_a(f'{w.size} {w.length} {w.colour} {w.material} {w.kind}')} {w.motif and f'with {w.motif}'}",
-    "sentence": lambda w: f"This {w.length} {w.material} {w.kind} comes in {w.colour} {w.motif and f'with {w.motif}'}.",
+    "sentence": lambda w: f"Our {w.length} {w.material} {w.kind} in {w.colour} {w.motif and f'with {w.motif}'}.",
 }
+
+
+def length_word(item: Item) -> str:
+    """What people call the item's length: nothing where it is middling."""
+    lengths = KINDS[item.kind].lengths
+    if not lengths or item.length is None or abs(item.length - 0.5) < 0.2:
+        return ""
+    return lengths[item.length > 0.5]
 
 
 def _words(item: Item, seed: int) -> Words:
@@ -172,16 +196,13 @@ def _words(item: Item, seed: int) -> Words:
     kind, motif = KINDS[item.kind], ""
     if item.pattern_colour:
         motif = f"{pick(item.pattern_colour.words)} {MOTIFS[item.pattern]}"
-    length = ""
-    if kind.lengths and item.length is not None and abs(item.length - 0.5) > 0.2:
-        length = kind.lengths[item.length > 0.5]
     return Words(
         kind=pick(kind.words),
         colour=pick(item.colour.words),
         pattern=pick(PATTERN_WORDS[item.pattern]) if motif or (rng and rng.random() < 0.2) else "",
         motif=motif,
         material=pick(MATERIALS[item.material].words),
-        length=length,
+        length=length_word(item),
         size="" if item.size == "medium" else item.size,
     )
 
