@@ -147,7 +147,7 @@ class Fetcher:
             port = target.port or (443 if target.scheme == "https" else 80)
         except (httpx.InvalidURL, ValueError, TypeError):
             return None
-        known_port = port in PORTS or self._allows
+        known_port = port in PORTS or (self._allows and 0 < port < 2**16)
         good = target.scheme in ("http", "https") and target.raw_host and not target.userinfo and known_port
         return target if good and len(str(target)) <= MOST_URL_CHARS else None
 
