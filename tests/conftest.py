@@ -4,7 +4,9 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -45,16 +47,20 @@ def s3_endpoint() -> Iterator[str]:
             server.stdin.close()
 
 
-@pytest.fixture
-def bucket(s3_endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A fresh bucket of the S3 server; downloads are cached in this test's own folder."""
-    import boto3
+@pytest.fixture(scope="session")
+def s3_client(s3_endpoint: str) -> Iterator[Any]:
+    import boto3  # 0.3 s that most tests need not pay
 
+    with closing(boto3.session.Session().client("s3")) as client:
+        yield client
+
+
+@pytest.fixture
+def bucket(s3_client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A fresh bucket of the S3 server; downloads are cached in this test's own folder."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     name = f"test-{uuid4().hex}"
-    client = boto3.session.Session().client("s3")
-    client.create_bucket(Bucket=name)
-    client.close()
+    s3_client.create_bucket(Bucket=name)
     return name
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
 from urllib3 import HTTPResponse
 
 from pluribus.errors import ConfigError, Conflict, Exists, Missing, StoreError
@@ -320,7 +321,7 @@ def lose_answers(client: Any, times: int) -> None:
         left[0] -= 1
         assert client._endpoint.http_session.send(request).status_code == 200
         raw = HTTPResponse(body=io.BytesIO(b""), preload_content=False)
-        return AWSResponse(request.url, 503, {}, raw)
+        return AWSResponse(request.url, 503, HTTPHeaders(), raw)
 
     client.meta.events.register("before-send.s3", land_and_fail)
 

@@ -27,6 +27,7 @@ import botocore.exceptions as foreign
 from pluribus.errors import Conflict, Exists, Missing, StoreError
 
 if TYPE_CHECKING:
+    from boto3.session import Session
     from mypy_boto3_s3 import S3Client
 
 MOST_BYTES = 5 * 2**30  # of one PUT; only a single PUT can be conditional on every store tried
@@ -200,12 +201,17 @@ class S3:
     def _hasty_client(self) -> "S3Client":
         return self._connected({"retries": {"total_max_attempts": 1}})
 
+    @cached_property
+    def _session(self) -> "Session":
+        import boto3  # 0.3 s
+
+        return boto3.session.Session()  # of our own: boto3's default one would be shared with everybody in the process
+
     def _connected(self, options: Any) -> "S3Client":
-        import boto3
         from botocore.config import Config
 
         try:
-            return boto3.session.Session().client("s3", config=Config(connect_timeout=5, **options))
+            return self._session.client("s3", config=Config(connect_timeout=5, **options))
         except (*FOREIGN, ValueError) as error:
             raise self._told(error, "", "opened") from error
 
