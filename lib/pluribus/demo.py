@@ -346,7 +346,9 @@ DEMOS = {
         prefix="HE",
         brands=("Hearth", "Kiln & Loom", "Ängsmark"),
         caption="title",
-        photo=lambda view: replace(view, backdrop=(238, 230, 218), scene="floor" if view.flip else "studio"),
+        photo=lambda view: replace(
+            view, backdrop=(238, 230, 218), scene="floor" if view.flip else "studio", rotation_deg=view.rotation_deg / 4
+        ),
         write=_write_shopify,
     ),
     "outpost": Demo(

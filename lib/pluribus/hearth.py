@@ -175,21 +175,23 @@ def candle(length: float) -> list[Part]:
 @kind("bookshelf", "bookcase", "shelf", category="Furniture > Bookshelves", materials=("wood", "matte", "metal"),
     lengths=("short", "tall"), price=180)
 def bookshelf(length: float) -> list[Part]:
-    top = mix(0.06, -0.9, length)
-    shelves = round(mix(2, 5, length))
-    rows = np.linspace(top + 0.04, 0.84, shelves + 1)
+    top = mix(-0.06, -0.9, length)
+    shelves = round(mix(1, 4, length))
+    rows = np.linspace(top + 0.05, 0.4, shelves + 1)
     books: list[Part] = []
     tones: tuple[Fill, ...] = ("accent", "paper", "ink", "leaf", "trim", "timber", "steel")
     for n, (a, b) in enumerate(pairwise(rows)):
         height = b - a - 0.05
         for k in range(6 - 2 * (n % 2)):
-            left = -0.42 + 0.085 * k + 0.3 * (n % 2)
-            books.append(Part(box(left, b - 0.04 - height * (0.62 + 0.08 * ((k * 5 + n) % 4)), left + 0.075, b - 0.02),
+            left = -0.38 + 0.08 * k + 0.26 * (n % 2)
+            books.append(Part(box(left, b - 0.04 - height * (0.62 + 0.08 * ((k * 5 + n) % 4)), left + 0.07, b - 0.02),
                 tones[(k * 3 + n * 2) % 7], "round"))
-    boards = [Part(box(-0.48, y - 0.022, 0.48, y + 0.022), "base", "flat") for y in rows]
-    sides = pair(Part(box(0.45, top, 0.53, 0.9), "base", "round"))
-    return [Part(box(-0.5, top + 0.02, 0.5, 0.86), "inside", "hollow"), *books, *boards, *sides,
-        Part(box(-0.55, top - 0.02, 0.55, top + 0.05, 0.01), "base", "flat")]
+    boards = [Part(box(-0.48, y - 0.03, 0.48, y + 0.03), "base", "flat") for y in rows]
+    sides = pair(Part(box(0.42, top, 0.55, 0.9), "base", "round"))
+    doors = pair(Part(box(0.005, 0.43, 0.42, 0.84), "base", "flat"))
+    knobs = pair(Part(ellipse(0.06, 0.62, 0.025, 0.025), "brass", "ball"))
+    return [Part(box(-0.5, top + 0.02, 0.5, 0.86), "inside", "hollow"), *books, *boards, *doors, *knobs, *sides,
+        Part(box(-0.57, top - 0.04, 0.57, top + 0.05, 0.01), "base", "flat")]
 
 
 @kind("curtain", "drapes", category="Textiles > Curtains", materials=("cotton", "corduroy", "silk"),
