@@ -28,8 +28,8 @@ GLOBAL_UNICAST = ip_network("2000::/3")
 Address = IPv4Address | IPv6Address
 
 
-class Refused(Exception):  # noqa: N818  on its way through httpcore to `web`, seen by nobody else
-    """Why nothing is fetched: ADDRESS, DNS, TIMEOUT, BUSY."""
+class Refused(Exception):
+    """Why nothing is fetched: ADDRESS, DNS, TIMEOUT, BUSY. Passes through httpcore; only `web` sees it."""
 
 
 def is_public(address: Address) -> bool:
