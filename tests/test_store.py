@@ -351,3 +351,26 @@ def test_what_no_single_put_can_hold_is_refused(bucket: str, tmp_path: Path, mon
     monkeypatch.setattr("pluribus.store_s3.MOST_BYTES", 4095)
     with pytest.raises(StoreError, match=r"4,096 bytes; expected at most 4,095"):
         open_store(f"s3://{bucket}").create("huge", huge)
+
+
+def test_a_body_that_breaks_off_is_fetched_again(bucket: str) -> None:
+    store = open_store(f"s3://{bucket}")
+    assert isinstance(store, View) and isinstance(store.ground, S3)
+    store.create("key", b"0123456789")
+    left = [3]
+
+    def break_off(request: Any, **_: Any) -> AWSResponse | None:
+        if request.method != "GET" or not left[0]:
+            return None
+        left[0] -= 1
+        headers = {"Content-Length": "10", "ETag": '"x"'}
+        raw = HTTPResponse(body=io.BytesIO(b"0123"), headers=headers, preload_content=False)
+        return AWSResponse(request.url, 200, HTTPHeaders.from_dict(headers), raw)
+
+    store.ground._client.meta.events.register("before-send.s3", break_off)
+    with pytest.raises(StoreError, match="key cannot be read"):
+        store.get("key")
+    left[0] = 1
+    assert store.get("key") == b"0123456789"
+    left[0] = 1
+    assert store.local("key").read_bytes() == b"0123456789"

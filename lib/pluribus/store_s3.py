@@ -223,8 +223,8 @@ class S3:
         if _code(error) == "NoSuchBucket":
             return StoreError(f"there is no bucket {self.url}", do=ADVICE["NoSuchBucket"])
         if _transient(error) and not _status(error):
-            where = urlsplit(self._client.meta.endpoint_url)
-            came = f"{place} cannot be {done}: {where.hostname}:{where.port or where.scheme} does not answer"
+            where = urlsplit(self._client.meta.endpoint_url).netloc.rpartition("@")[2]  # not its password
+            came = f"{place} cannot be {done}: {where} does not answer"
             return StoreError(f"{came} ({_code(error)})", do="check AWS_ENDPOINT_URL and the network")
         return StoreError(f"{place} cannot be {done}: {error}", do=ADVICE.get(_code(error), ""))
 
