@@ -32,7 +32,7 @@ ARCHIVES = (".tar", ".tar.gz", ".tgz", ".zip")
 MOST_HEADER_BYTES = 2**20
 #: An unpacked .tar.gz may be this many times its size (headers and padding of small pictures make about 3).
 MOST_GROWTH = 100
-BROKEN = (OSError, EOFError, ValueError, RuntimeError, tarfile.TarError, zipfile.BadZipFile, zlib.error)
+BROKEN = (OSError, EOFError, ValueError, OverflowError, RuntimeError, tarfile.TarError, zipfile.BadZipFile, zlib.error)
 
 
 class Place(NamedTuple):
@@ -146,6 +146,8 @@ def _tar(path: Path, zipped: bool, stack: ExitStack) -> Source:
     with _Frugal(handle) as headers, tarfile.open(fileobj=headers, mode="r:") as archive:
         for member in archive:
             archive.members = []  # type: ignore[attr-defined]  # or it keeps all of them, 1 kB each
+            if member.size < 0:
+                raise ValueError(f"a member of {member.size} bytes")
             if member.isreg() and not member.issparse():
                 validator = f"{status.st_size}-{status.st_mtime_ns}-{member.offset_data}-{member.size}"
                 places[_relative(member.name)] = Place(member.offset_data, member.size, validator)
