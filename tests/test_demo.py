@@ -12,7 +12,7 @@ import pytest
 from defusedxml import ElementTree
 from PIL import Image
 
-from pluribus import demo, render
+from pluribus import deliveries, demo, render
 
 N = 24
 GOOGLE = "{http://base.google.com/ns/1.0}"
@@ -63,17 +63,17 @@ def test_a_shop_is_large_varied_and_nearly_sound(name: str) -> None:
     assert {product.item.kind for product in sound} == set(render.VERTICALS[demo.DEMOS[name].vertical])
     assert {product.item.pattern for product in sound} == {"plain", *render.MOTIFS}
     assert len({product.item.colour.name for product in sound}) == len(render.COLOURS)
-    assert len({product.id for product in sound}) == len(sound)
-    assert sum(len(product.pictures) > 1 for product in sound) > 60
+    assert len({product.row.id for product in sound}) == len(sound)
+    assert sum(len(product.row.pictures) > 1 for product in sound) > 60
     assert Counter(product.fault for product in products if product.fault) == Counter(
-        [*demo.ROW_FAULTS, *demo.PICTURE_FAULTS]
+        [*deliveries.ROW_FAULTS, *demo.PICTURE_FAULTS]
     )
 
 
 @pytest.mark.parametrize("name", demo.DEMOS)
 def test_titles_name_the_kind_and_the_colour(name: str) -> None:
     for product in demo.catalog(name):
-        words = product.title.lower()
+        words = product.row.title.lower()
         assert product.item.kind in words
         assert product.item.colour.name in words
 
@@ -82,7 +82,7 @@ def test_titles_name_the_kind_and_the_colour(name: str) -> None:
 def test_variants_of_a_group_are_one_kind_with_one_pattern(name: str) -> None:
     groups: dict[str, set[tuple[str, str]]] = {}
     for product in demo.catalog(name):
-        groups.setdefault(product.group_id, set()).add((product.item.kind, product.item.pattern))
+        groups.setdefault(product.row.group_id, set()).add((product.item.kind, product.item.pattern))
     assert all(len(designs) == 1 for designs in groups.values())
 
 
@@ -110,7 +110,7 @@ def test_pictures_are_broken_in_the_ways_that_the_truth_says(shops: Path, name: 
 
 def test_atelier_delivers_google_rss(shops: Path) -> None:
     items = ElementTree.parse(shops / "atelier" / "feed.xml").getroot().findall("channel/item")
-    assert len(items) == N + len(demo.ROW_FAULTS)
+    assert len(items) == N + len(deliveries.ROW_FAULTS)
     prices = [item.findtext(f"{GOOGLE}price") for item in items]
     assert prices[0].endswith(".95 EUR")
     assert "N/A" in prices
@@ -126,8 +126,9 @@ def test_hearth_delivers_shopify_products(shops: Path) -> None:
     products = json.loads((shops / "hearth" / "products.json").read_text("utf-8"))["products"]
     whole = [product for product in products if isinstance(product, dict)]
     assert len(products) - len(whole) == 1
+    assert {len(product["variants"]) for product in whole} == {1, 3}
     variants = [variant for product in whole for variant in product["variants"]]
-    assert len(variants) == N + len(demo.ROW_FAULTS) - 1
+    assert len(variants) == N + len(deliveries.ROW_FAULTS) - 1
     assert len([variant for variant in variants if variant["id"] is None]) == 1
     for product in whole:
         shown = {identity for image in product["images"] for identity in image["variant_ids"]}
@@ -147,5 +148,7 @@ def test_outpost_delivers_a_german_csv(shops: Path) -> None:
 def test_a_truth_is_known_of_every_row(shops: Path) -> None:
     for name in demo.DEMOS:
         lines = [json.loads(line) for line in (shops / name / "truth.jsonl").read_text().splitlines()]
-        assert [line["product_id"] for line in lines] == [product.id for product in demo.catalog(name, n_products=N)]
+        assert [line["product_id"] for line in lines] == [
+            product.row.id for product in demo.catalog(name, n_products=N)
+        ]
         assert all(0 <= line["lightness"] <= 100 for line in lines)

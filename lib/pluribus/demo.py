@@ -8,23 +8,20 @@ Every shop also has a few broken rows and broken pictures, as every real shop ha
 what every product really is, which no shop would deliver and only an evaluation may read.
 """
 
-import csv
 import hashlib
 import io
 import json
-import tarfile
-import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from html import escape
 from pathlib import Path
 
 import numpy as np
 import PIL
 from PIL import Image
 
-from pluribus import render
+from pluribus import deliveries, render
 from pluribus.colours import HUES, colour
+from pluribus.deliveries import ROW_FAULTS, Pictures, Row
 from pluribus.easel import View
 from pluribus.render import Item
 
@@ -33,25 +30,17 @@ SIDE_PX = 256
 
 #: Pictures that are not, spread over the sound rows.
 PICTURE_FAULTS = ("truncated", "missing", "html", "one pixel", "tiff")
-#: Rows that are not; they follow the sound ones.
-ROW_FAULTS = ("twin", "twin", "no title", "price in words", "negative price", "script in title", "no id", "ragged")
-
 _STAMP = "demo.json"
-_TIME = (2024, 1, 1, 0, 0, 0)  # of files in archives, so that the same shop is the same bytes
 
 
 @dataclass(frozen=True)
 class Product:
     """One row of a demo shop, with the truth about it."""
 
-    id: str
-    group_id: str
+    row: Row
     item: Item
-    title: str
-    brand: str
-    price: float
-    pictures: dict[str, Item]  # file name -> what it shows: the product, seen again
-    fault: str = ""  # one of ROW_FAULTS or PICTURE_FAULTS
+    shots: dict[str, Item]  # picture name -> what it shows: the product, seen again
+    fault: str  # one of ROW_FAULTS or PICTURE_FAULTS, or ""
 
 
 @dataclass(frozen=True)
@@ -63,7 +52,7 @@ class Demo:
     brands: tuple[str, ...]
     caption: str  # of render.CAPTIONS: how it words its titles
     photo: Callable[[View], View]  # its photographer's habits
-    write: Callable[[Path, list[Product]], None]
+    write: Callable[[Path, list[Row], Pictures], None]  # its dialect
 
 
 def write_shops(folder: Path, seed: int = 1, n_products: int = PRODUCTS) -> None:
@@ -76,7 +65,7 @@ def write_shops(folder: Path, seed: int = 1, n_products: int = PRODUCTS) -> None
         place = folder / name
         place.mkdir(parents=True, exist_ok=True)
         products = catalog(name, seed, n_products)
-        demo.write(place, products)
+        demo.write(place, [product.row for product in products], _pictures(products))
         (place / "truth.jsonl").write_text("".join(json.dumps(_truth(product)) + "\n" for product in products))
     stamp.write_text(wanted)
 
@@ -98,16 +87,26 @@ def _product(demo: Demo, n: int, group: int, item: Item, fault: str, rng: np.ran
     identity = f"{demo.prefix}-{number}"
     views = 1 if fault else int(rng.choice([1, 2, 3], p=[0.7, 0.25, 0.05]))
     shots = [replace(item, view=demo.photo(render.view(int(rng.integers(2**31))))) for _ in range(views)]
-    return Product(
+    names = [f"{identity.lower()}-{k}.jpg" for k in range(1, views + 1)]
+    row = Row(
         id=identity,
         group_id=f"{demo.prefix}-G{100 + group}",
-        item=shots[0],
         title=render.caption(item, demo.caption),
+        name=render.caption(item, "pattern query"),
+        description=f"{render.caption(item, 'sentence')} {_care(item)}",
+        about=_care(item),
         brand=str(rng.choice(demo.brands)),
         price=_price(item, rng),
-        pictures={f"{identity.lower()}-{k}.jpg": shot for k, shot in enumerate(shots, 1)},
+        category=render.KINDS[item.kind].category,
+        colour=item.colour.name,
+        pattern=item.pattern,
+        material=item.material,
+        length=render.length_word(item),
+        size=item.size,
+        pictures=tuple(names),
         fault=fault,
     )
+    return Product(row, shots[0], dict(zip(names, shots, strict=True)), fault)
 
 
 def _designs(vertical: str, rng: np.random.Generator) -> Iterator[tuple[int, Item]]:
@@ -142,8 +141,8 @@ def _price(item: Item, rng: np.random.Generator) -> float:
 def _truth(product: Product) -> dict[str, object]:
     item = product.item
     return {
-        "product_id": product.id,
-        "group_id": product.group_id,
+        "product_id": product.row.id,
+        "design": product.row.group_id,
         "fault": product.fault,
         "kind": item.kind,
         "colour": item.colour.name,
@@ -154,17 +153,17 @@ def _truth(product: Product) -> dict[str, object]:
         "material": item.material,
         "length": item.length,
         "size": item.size,
-        "category": render.KINDS[item.kind].category,
-        "pictures": list(product.pictures),
+        "category": product.row.category,
+        "pictures": product.row.pictures,
     }
 
 
 # --------------------------------------------------------------------------------------------------------- pictures
 
 
-def _pictures(products: Iterable[Product]) -> Iterator[tuple[str, bytes]]:
+def _pictures(products: Iterable[Product]) -> Pictures:
     """File name and bytes of every picture that the shop has, broken ones as it has them."""
-    shots = {name: (item, product.fault) for product in products for name, item in product.pictures.items()}
+    shots = {name: (item, product.fault) for product in products for name, item in product.shots.items()}
     for name, (item, fault) in shots.items():
         data = _picture(item, fault)
         if data:
@@ -189,129 +188,6 @@ def _encoded(image: Image.Image, kind: str) -> bytes:
     return buffer.getvalue()
 
 
-# ------------------------------------------------------------------------------------------------------------ feeds
-
-
-def _write_rss(folder: Path, products: list[Product]) -> None:
-    (folder / "images").mkdir(exist_ok=True)
-    for name, data in _pictures(products):
-        (folder / "images" / name).write_bytes(data)
-    items = "\n".join(_rss_item(product) for product in products)
-    head = (
-        '<?xml version="1.0" encoding="UTF-8"?>\n<rss version="2.0" xmlns:g="http://base.google.com/ns/1.0">\n<channel>'
-    )
-    text = f"{head}\n<title>Atelier</title>\n<link>https://atelier.example/</link>\n{items}\n</channel>\n</rss>\n"
-    (folder / "feed.xml").write_text(text, encoding="utf-8", newline="\n")
-
-
-def _rss_item(product: Product) -> str:
-    item, (first, *more) = product.item, [f"images/{name}" for name in product.pictures]
-    tags = [
-        ("g:id", product.id),
-        ("g:item_group_id", product.group_id),
-        ("title", _title(product)),
-        ("description", f"{render.caption(item, 'sentence')} {_care(item)}"),
-        ("link", f"https://atelier.example/p/{product.id.lower()}"),
-        ("g:image_link", first),
-        *(("g:additional_image_link", name) for name in more),
-        ("g:price", _priced(product, f"{product.price:.2f} EUR")),
-        ("g:availability", "out of stock" if product.id.endswith("7") else "in stock"),
-        ("g:condition", "new"),
-        ("g:brand", product.brand),
-        ("g:color", item.colour.name),
-        ("g:pattern", item.pattern),
-        ("g:material", item.material),
-        ("g:size", item.size[0].upper()),
-        ("g:product_type", render.KINDS[item.kind].category),
-    ]
-    left_out = {"no id": "g:id", "ragged": "description"}.get(product.fault)
-    return "<item>" + "".join(f"<{tag}>{escape(text)}</{tag}>" for tag, text in tags if tag != left_out) + "</item>"
-
-
-def _write_shopify(folder: Path, products: list[Product]) -> None:
-    with tarfile.open(folder / "images.tar", "w", format=tarfile.USTAR_FORMAT) as archive:
-        for name, data in _pictures(products):
-            info = tarfile.TarInfo(name)
-            info.size, info.mtime = len(data), 1_704_067_200
-            archive.addfile(info, io.BytesIO(data))
-    groups: dict[str, list[Product]] = {}
-    for product in products:
-        groups.setdefault(product.group_id + product.fault * (product.fault in ROW_FAULTS), []).append(product)
-    listed = [_shopify_product(number, group) for number, group in enumerate(groups.values())]
-    (folder / "products.json").write_text(json.dumps({"products": listed}, indent=1, ensure_ascii=False), "utf-8")
-
-
-def _shopify_product(number: int, group: list[Product]) -> dict[str, object] | str:
-    first = group[0]
-    if first.fault == "ragged":
-        return f"{first.id}: export failed"
-    name = render.caption(first.item, "pattern query")
-    about = f"<p>{escape(f'A {first.item.material} {name}.')}</p>\n<ul><li>{escape(_care(first.item))}</li></ul>"
-    return {
-        "id": 7_000_000_000_000 + number,
-        "title": _title(replace(first, title=name.title())),
-        "handle": f"{first.group_id.lower()}-{number}",
-        "body_html": about,
-        "vendor": first.brand,
-        "product_type": render.KINDS[first.item.kind].category,
-        "tags": [first.item.pattern, first.item.material],
-        "options": [{"name": "Color", "position": 1}, {"name": "Size", "position": 2}],
-        "variants": [_shopify_variant(place, product) for place, product in enumerate(group, 1)],
-        "images": [
-            {"id": 9_000_000 + 10 * int(product.id[-4:]) + n, "src": name, "variant_ids": [_variant_id(product)]}
-            for product in group
-            for n, name in enumerate(product.pictures)
-        ],
-    }
-
-
-def _shopify_variant(position: int, product: Product) -> dict[str, object]:
-    item = product.item
-    size = render.length_word(item).title() or "Regular"
-    return {
-        "id": None if product.fault == "no id" else _variant_id(product),
-        "title": f"{item.colour.name.title()} / {size}",
-        "option1": item.colour.name.title(),
-        "option2": size,
-        "sku": "" if product.fault == "no id" else product.id,
-        "price": _priced(product, f"{product.price:.2f}"),
-        "compare_at_price": f"{product.price * 1.25:.2f}" if product.id.endswith("3") else None,
-        "available": not product.id.endswith("7"),
-        "position": position,
-        "featured_image": {"src": next(iter(product.pictures))},
-    }
-
-
-def _variant_id(product: Product) -> int:
-    return 41_000_000_000_000 + int(product.id[-4:])
-
-
-def _write_csv(folder: Path, products: list[Product]) -> None:
-    with zipfile.ZipFile(folder / "bilder.zip", "w") as archive:
-        for name, data in _pictures(products):
-            archive.writestr(zipfile.ZipInfo(name, _TIME), data)
-    with (folder / "artikel.csv").open("w", encoding="cp1252", newline="") as file:
-        rows = csv.writer(file, delimiter=";", lineterminator="\r\n")
-        rows.writerow(["Artikelnr", "Bezeichnung", "Warengruppe", "Marke", "Preis", "Bestand", "Bild 1", "Bild 2"])
-        for product in products:
-            first, second, *_ = [*product.pictures, ""]
-            price = _priced(product, f"{product.price:,.2f} €".translate(str.maketrans(",.", ".,")))
-            identity = "" if product.fault == "no id" else product.id
-            category, stock = render.KINDS[product.item.kind].category, int(product.id[-2:]) // 3
-            surplus = ["Restposten", "?"] if product.fault == "ragged" else []
-            rows.writerow([identity, _title(product), category, product.brand, price, stock, first, second, *surplus])
-
-
-def _title(product: Product) -> str:
-    if product.fault == "no title":
-        return ""
-    return f"<script>alert('{product.id}')</script>" * (product.fault == "script in title") + product.title
-
-
-def _priced(product: Product, price: str) -> str:
-    return {"price in words": "N/A", "negative price": f"-{price}"}.get(product.fault, price)
-
-
 def _care(item: Item) -> str:
     """A sentence as shops like them; it says nothing of the colour."""
     return {
@@ -327,7 +203,18 @@ def _care(item: Item) -> str:
 def _fingerprint() -> str:
     """Changes with everything that decides what is drawn and written."""
     digest = hashlib.sha256(f"{PIL.__version__} {np.__version__}".encode())
-    for name in ("shapes", "colours", "surfaces", "atelier", "hearth", "outpost", "easel", "render", "demo"):
+    for name in (
+        "shapes",
+        "colours",
+        "surfaces",
+        "atelier",
+        "hearth",
+        "outpost",
+        "easel",
+        "render",
+        "deliveries",
+        "demo",
+    ):
         digest.update(Path(__file__).with_name(f"{name}.py").read_bytes())
     return digest.hexdigest()
 
@@ -339,7 +226,7 @@ DEMOS = {
         brands=("Maison Nord", "Lumière", "Plain & Co", "Ostwind"),
         caption="long title",
         photo=lambda view: replace(view, backdrop=(246, 246, 247), scene="studio", light_from_right=False),
-        write=_write_rss,
+        write=deliveries.google_rss,
     ),
     "hearth": Demo(
         vertical="home",
@@ -349,7 +236,7 @@ DEMOS = {
         photo=lambda view: replace(
             view, backdrop=(238, 230, 218), scene="floor" if view.flip else "studio", rotation_deg=view.rotation_deg / 4
         ),
-        write=_write_shopify,
+        write=deliveries.shopify,
     ),
     "outpost": Demo(
         vertical="outdoor",
@@ -357,6 +244,6 @@ DEMOS = {
         brands=("Gebrüder Läufer", "Trailhead", "Søkyst"),
         caption="keywords",
         photo=lambda view: view,
-        write=_write_csv,
+        write=deliveries.german_csv,
     ),
 }
