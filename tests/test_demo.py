@@ -14,7 +14,7 @@ from PIL import Image
 
 from pluribus import deliveries, demo, render
 
-N = 24
+N = 25
 GOOGLE = "{http://base.google.com/ns/1.0}"
 
 

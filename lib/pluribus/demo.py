@@ -61,6 +61,7 @@ def write_shops(folder: Path, seed: int = 1, n_products: int = PRODUCTS) -> None
     wanted = json.dumps({"drawn by": _fingerprint(), "seed": seed, "products": n_products})
     if stamp.exists() and stamp.read_text() == wanted:
         return
+    stamp.unlink(missing_ok=True)  # a writing that is cut short must not pass for a whole one
     for name, demo in DEMOS.items():
         place = folder / name
         place.mkdir(parents=True, exist_ok=True)
@@ -79,11 +80,15 @@ def catalog(name: str, seed: int = 1, n_products: int = PRODUCTS) -> list[Produc
     faults = dict(enumerate(ROW_FAULTS, n_products)) | {
         (n + 1) * every: fault for n, fault in enumerate(PICTURE_FAULTS)
     }
-    return [_product(demo, n, *next(designs), faults.get(n, ""), rng) for n in range(n_products + len(ROW_FAULTS))]
+    products = []
+    for n in range(n_products + len(ROW_FAULTS)):
+        fault = faults.get(n, "")
+        number = 1000 + (n_products if fault == "twin" else n)
+        products.append(_product(demo, number, *next(designs), fault, rng))
+    return products
 
 
-def _product(demo: Demo, n: int, group: int, item: Item, fault: str, rng: np.random.Generator) -> Product:
-    number = 1000 + n // 2 * 2 if fault == "twin" else 1000 + n  # the two twins share an even one
+def _product(demo: Demo, number: int, group: int, item: Item, fault: str, rng: np.random.Generator) -> Product:
     identity = f"{demo.prefix}-{number}"
     views = 1 if fault else int(rng.choice([1, 2, 3], p=[0.7, 0.25, 0.05]))
     shots = [replace(item, view=demo.photo(render.view(int(rng.integers(2**31))))) for _ in range(views)]
