@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 #: Raise when the same bytes would become other pixels.
 VERSION = 1
+DECODER = "pluribus.pixels:answer"
 BATCH_ROWS, BATCH_BYTES = 256, 32 * 2**20
 #: A child costs about as much CPU time to start as it takes to decode so many pictures.
 PICTURES_PER_CHILD = 32
@@ -251,7 +252,7 @@ def _from_web(look: _Look, fetcher: "Fetcher", address: _Address) -> Row | None:
 def _decoders(options: dict[str, Any]) -> Iterator[Callable[[bytes], Picture]]:
     """A function for many threads that decodes in one of several children. A child serves one shop only."""
     idle: queue.LifoQueue[Sandbox] = queue.LifoQueue()  # last in, first out: a child starts only when all are busy
-    crew = [Sandbox("pluribus.pixels:answer", options) for _ in range(_cores())]
+    crew = [Sandbox(DECODER, options) for _ in range(_cores())]
     for child in crew:
         idle.put(child)
 
