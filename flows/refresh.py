@@ -269,4 +269,6 @@ class RefreshFlow(FlowSpec):
 
 
 if __name__ == "__main__":
+    if os.environ.get("USER", "root") == "root":  # Metaflow refuses both root and nobody
+        os.environ.setdefault("USERNAME", "pluribus")
     RefreshFlow()

@@ -18,6 +18,7 @@ import typer
 from pluribus.errors import ConfigError, PluribusError, printable
 
 HERE = Path(__file__).resolve().parents[2]  # the checkout: flows/ and config/ lie beside lib/
+FLOW = HERE / "flows" / "refresh.py"
 RESULTS = Annotated[bool, typer.Option("--json", help="answer in JSON")]
 
 app = typer.Typer(
@@ -110,7 +111,7 @@ def refresh(
         "store": settings.store,
     }
     report = launch.refresh(
-        HERE / "flows" / "refresh.py",
+        FLOW,
         arguments,
         workers=settings.run.workers,
         resume=resume,
@@ -335,12 +336,42 @@ def doctor(context: typer.Context, as_json: RESULTS = False) -> None:
 
 
 @app.command()
+def cards(
+    context: typer.Context,
+    run: Annotated[str, typer.Argument(help="a run id; default: the newest")] = "",
+    as_json: RESULTS = False,
+) -> None:
+    """Where the cards of a run are: HTML files, one per task."""
+    from pluribus import launch, plan
+
+    newest = plan.reports(context.obj.open_store(), 1)
+    found = launch.cards(FLOW, run or (newest[0]["run"] if newest else ""))
+    _answer([{"step": step, "card": str(path)} for step, path in found], as_json, title="cards")
+
+
+@app.command()
 def demo_shops(to: Annotated[Path, typer.Argument(help="folder to write them to")] = HERE / "demo") -> None:
     """Draw the three bundled demo shops: feeds, pictures, some of them broken on purpose."""
-    from pluribus import demo
+    from pluribus import demo as drawn
 
-    demo.write_shops(to)
+    drawn.write_shops(to)
     print(f"demo shops in {to}")
+
+
+@app.command()
+def demo(context: typer.Context) -> None:
+    """The bundled shops through the whole DAG, then a few searches."""
+    demo_shops()
+    refresh(context)
+    for shop, query in (("atelier", "red striped dress"), ("hearth", "blue mug"), ("outpost", "green backpack")):
+        print()
+        search(context, shop, query, k=5)
+    print("\nThe run's cards, one HTML page per step:")
+    cards(context)
+    print(
+        '\nNext: pluribus search atelier "black boots" · pluribus quarantine hearth · pluribus shops · pluribus --help'
+    )
+    print(f"(pluribus is {Path(sys.argv[0]).resolve()})")
 
 
 def main() -> None:

@@ -44,8 +44,11 @@ def _exact(vectors: np.ndarray) -> Any:
 
 
 def _ivf(vectors: np.ndarray) -> Any:
-    """Inverted lists around 4·√n centroids, fp16 inside: near-exact, about 60 times fewer comparisons at 100k."""
-    n_lists = 2 ** int(np.log2(max(16.0, 4 * np.sqrt(len(vectors)))))
+    """Inverted lists around 4·√n centroids, fp16 inside: near-exact, about 60 times fewer comparisons at 100k.
+
+    faiss wants 39 training points a centroid at least.
+    """
+    n_lists = 2 ** int(np.log2(max(1.0, min(4 * np.sqrt(len(vectors)), len(vectors) / 39))))
     return _factory(vectors, f"IVF{n_lists},SQfp16")
 
 

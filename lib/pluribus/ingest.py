@@ -89,7 +89,7 @@ def ingest(store: Store, *, feeds: tuple[Feed, ...], images: Images, limits: Lim
     with tempfile.TemporaryDirectory(prefix="pluribus-") as folder:
         here = Path(folder)
         deliveries = [_receive(store, feed, here, limits) for feed in feeds]
-        feed_key = _feed_key(deliveries, last if feeds[0].mode == "delta" else None)
+        feed_key = _feed_key(deliveries, images, last if feeds[0].mode == "delta" else None)
         if last and last.feed_key == feed_key:
             rows, deleted = store.local(rows_key(last.id)), last.deleted
         else:
@@ -197,9 +197,9 @@ def _download(url: str, here: Path, limits: Limits) -> Path:
     return path
 
 
-def _feed_key(deliveries: Iterable[Delivery], parent: Snapshot | None) -> str:
+def _feed_key(deliveries: Iterable[Delivery], images: Images, parent: Snapshot | None) -> str:
     how = [asdict(replace(delivery.feed, source=())) | {"keys": delivery.keys} for delivery in deliveries]
-    return digest_of([VERSION, formats.VERSION, how, parent.id if parent else ""])
+    return digest_of([VERSION, how, images.path, images.per_product, parent.id if parent else ""])
 
 
 def digest_of(value: Any) -> str:

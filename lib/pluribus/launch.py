@@ -1,9 +1,8 @@
 """Launch: start RefreshFlow as Metaflow wants it, and show people only what the steps say.
 
-Metaflow needs a user name and prefixes each line with time, task and process; with `debug` all of it is shown.
+Metaflow prefixes each line with time, task and process; with `debug` all of it is shown.
 """
 
-import getpass
 import json
 import os
 import re
@@ -39,7 +38,7 @@ def refresh(
     else:
         command += ["run", *(part for name, value in arguments.items() for part in (f"--{name}", value))]
     command += ["--max-workers", str(workers)]
-    env = os.environ | {"USER": os.environ.get("USER") or _user(), "PYTHONWARNINGS": "ignore"}
+    env = {"METAFLOW_DATASTORE_SYSROOT_LOCAL": str(flow.parents[1]), "PYTHONWARNINGS": "ignore"} | os.environ
     errors: list[str] = []
     key = ""
     with subprocess.Popen(  # noqa: S603 - our own flow
@@ -63,14 +62,16 @@ def refresh(
     )
 
 
+def cards(flow: Path, run: str) -> list[tuple[str, Path]]:
+    """The cards of a run in Metaflow's local datastore: (step, HTML file)."""
+    root = Path(os.environ.get("METAFLOW_DATASTORE_SYSROOT_LOCAL", str(flow.parents[1])))
+    steps = root / ".metaflow" / "mf.cards" / "RefreshFlow" / "runs" / run / "steps"
+    return [
+        (file.parts[-5], file) for file in sorted(steps.glob("*/tasks/*/cards/*.html"), key=lambda f: f.stat().st_mtime)
+    ]
+
+
 def _said(line: str) -> str:
     """What a step printed, without Metaflow's prefix; "" for Metaflow's own lines."""
     match = LINE.match(line)
     return "" if match is None or CHATTER.match(match["said"]) else match["said"].rstrip()
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "pluribus"

@@ -196,13 +196,21 @@ def _great_expectations(frame: Any, suites: list[dict[str, Any]]) -> Iterable[An
             result_format={"result_format": "COMPLETE", "unexpected_index_column_names": ["row"]},
         )
         for result in outcome.results:
-            if result.exception_info.get("raised_exception"):
+            problem = _exception(result.exception_info)
+            if problem:
+                config = result.expectation_config
                 raise ConfigError(
-                    f"suite {suite['name']}: {result.expectation_config.type} on "
-                    f"{result.expectation_config.kwargs} failed: {result.exception_info['exception_message']}",
+                    f"suite {suite['name']!r}: {config.type} on {config.kwargs} cannot be judged: {problem}",
                     do="mend the expectation",
                 )
         yield from outcome.results
+
+
+def _exception(info: Mapping[str, Any]) -> str:
+    """What went wrong inside an expectation; Great Expectations nests it under a metric's name, or does not."""
+    if info.get("raised_exception"):
+        return str(info.get("exception_message"))
+    return next(filter(None, (_exception(part) for part in info.values() if isinstance(part, Mapping))), "")
 
 
 def _load_suite(suite: Mapping[str, Any]) -> Any:

@@ -1,0 +1,62 @@
+"""The vector shelf: each content encoded once, order kept, models never mixed, bad vectors refused."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from pluribus import vectors
+from pluribus.errors import ModelError, ReleaseError
+from pluribus.store import Store
+
+
+def some(n: int, seed: int = 0) -> np.ndarray:
+    rows = np.random.default_rng(seed).normal(size=(n, 16))
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+def keys(*texts: str) -> list[bytes]:
+    return [vectors.text_key(text) for text in texts]
+
+
+def test_what_is_added_comes_back_in_any_order(store: Store) -> None:
+    shelf = vectors.Shelf(store, "model1", 16)
+    shelf.add(keys("a", "b"), some(2))
+    shelf.add(keys("c"), some(1, seed=1))
+    again = vectors.Shelf(store, "model1", 16)
+    assert again.missing(keys("x", "b", "x", "c")) == keys("x")
+    found = again.get(keys("c", "a", "c", "b"))
+    expected = np.concatenate([some(1, seed=1), some(2)[:1], some(1, seed=1), some(2)[1:]])
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
+def test_another_model_sees_none_of_it(store: Store) -> None:
+    vectors.Shelf(store, "model1", 16).add(keys("a"), some(1))
+    other = vectors.Shelf(store, "model2", 16)
+    assert other.missing(keys("a")) == keys("a")
+    with pytest.raises(ReleaseError, match="1 vectors are not"):
+        other.get(keys("a"))
+
+
+def test_bad_vectors_never_reach_the_shelf(store: Store) -> None:
+    shelf = vectors.Shelf(store, "model1", 16)
+    for bad in (some(1) * 2, np.full((1, 16), np.nan), np.zeros((1, 16))):
+        with pytest.raises(ModelError, match="unit"):
+            shelf.add(keys("a"), bad)
+    with pytest.raises(ModelError, match="width"):
+        shelf.add(keys("a"), some(1)[:, :8])
+    assert vectors.Shelf(store, "model1", 16).missing(keys("a"))
+
+
+def test_a_text_and_a_picture_never_share_a_key() -> None:
+    assert vectors.text_key("x") != vectors.picture_key("00" * 32)
+    assert len(vectors.picture_key("00" * 32)) == len(vectors.text_key("")) == 32
+
+
+def test_columns_keep_blanks_and_slices() -> None:
+    rows = some(5).astype(np.float16)
+    column = vectors.column(rows, np.array([True, False, True, True, True]))
+    table = pa.table({"v": column}).slice(1, 3)
+    assert table["v"].null_count == 1
+    expected = rows[1:4].copy()
+    expected[0] = 0
+    np.testing.assert_array_equal(vectors.fp16(table["v"], 16), expected)
