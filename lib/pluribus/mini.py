@@ -1,0 +1,283 @@
+"""`mini`, the embedded model: how it is taught, from data whose licence lets its weights be published, and examined.
+
+Four teachers: Fashion-MNIST's training pictures (shapes), CC0 photographs of clothes (real light), a demo shop of
+sportswear (people wearing things), and products that we draw ourselves with compositional captions (colour, pattern,
+kind, material, length). What the exam uses is never taught: the benchmarks' own pictures, drawn products of other
+seeds, and every drawn (kind, colour, pattern) of `held_out`.
+"""
+
+import csv
+import hashlib
+import io
+import re
+import tarfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from pluribus import encoders, metrics, render, train
+from pluribus.encoders import Encoder, to_square
+from pluribus.records import Model, Score
+from pluribus.surfaces import PATTERN_WORDS
+from pluribus.weights import sha256_of
+
+#: Drawn products: training uses seeds from here up, the exam those just below, demo shops small ones.
+FIRST_TRAINING_SEED = 1_000_000
+EXAM_SEED = 900_000
+HELD_OUT = 0.05
+#: The files of the data folder that it learns from.
+TAUGHT = ("train/fashion_mnist/train-00.tar.gz", "train/clothing_cc0/train-00.tar", "shops/luma_sport/images-00.tar",
+          "shops/luma_sport/products.csv")  # fmt: skip
+MARK = "<!-- written by `mini.make` -->"
+SEEN_AS = ("{}", "a {}", "a photo of a {}")
+#: What people call the classes of Fashion-MNIST and of the CC0 photographs; the first is the data set's own word.
+GREY_CLASSES = (
+    ("t-shirt/top", "t-shirt", "tee", "short sleeve top"), ("trouser", "trousers", "pants"),
+    ("pullover", "sweater", "jumper"), ("dress", "sleeveless dress"), ("coat", "long coat"), ("sandal", "sandals"),
+    ("shirt", "button-up shirt"), ("sneaker", "trainers", "running shoe"), ("bag", "handbag"),
+    ("ankle boot", "boot", "boots"),
+)  # fmt: skip
+PHOTO_CLASSES = {
+    "dress": ("dress",), "hat": ("hat", "cap"), "longsleeve": ("longsleeve", "long sleeve top", "sweater"),
+    "outwear": ("outwear", "jacket", "coat"), "pants": ("pants", "trousers", "jeans"),
+    "shirt": ("shirt", "button-up shirt"),
+    "shoes": ("shoes", "pair of shoes"), "shorts": ("shorts",), "skirt": ("skirt",), "t-shirt": ("t-shirt", "tee"),
+}  # fmt: skip
+
+
+def held_out(item: render.Item) -> bool:
+    """Whether this (kind, colour, pattern) is kept for the exam, by hash."""
+    words = f"{item.kind}|{item.colour.words[0]}|{item.pattern}"
+    return hashlib.sha256(words.encode()).digest()[0] < 256 * HELD_OUT
+
+
+def make(
+    model: Model,
+    data: Path,
+    card: Path,
+    *,
+    steps: int = 6000,
+    batch_size: int = 256,
+    learning_rate: float = 1.5e-3,
+    drawn: int = 120_000,
+    seed: int = 0,
+    checkpoint: Path | None = None,
+    report: Callable[[train.Progress], None] = lambda progress: None,
+) -> list[Score]:
+    """Train mini from nothing, write its weights where `model` says, pin them in its model file, fill in its card.
+
+    `data` is laid out as its README says. A killed run goes on from `checkpoint`. Raises ConfigError without the data.
+    """
+    import torch
+
+    torch.manual_seed(seed)
+    encoder = Encoder("", model, encoders.build(model), encoders.make_tokenizer(model), "cpu")
+    started = time.process_time()
+    losses: list[float] = []
+
+    def note(progress: train.Progress) -> None:
+        losses.append(progress.loss)
+        report(progress)
+
+    train.fit(encoder, sources(model, data, drawn), steps=steps, batch_size=batch_size, learning_rate=learning_rate,
+              seed=seed, checkpoint=checkpoint, report=note)  # fmt: skip
+    weights = Path(model.weights)
+    digest = encoders.save(encoder, weights, recipe=f"{steps=} {batch_size=} {learning_rate=} {drawn=} {seed=}")
+    file = weights.with_suffix(".toml")
+    file.write_text(re.sub(r'^sha256 = ".*"$', f'sha256 = "{digest}"', file.read_text(), flags=re.MULTILINE))
+    found = scores(encoders.read(replace(model, sha256=digest), "cpu"), data)
+    facts = {
+        "pictures seen": f"{steps * batch_size:,} in {steps:,} steps of {batch_size}",
+        "learning rate": f"{learning_rate}, warm-up 5 %, cosine to 0; AdamW, weight decay 0.1, gradients clipped to 1",
+        "drawn products": f"{drawn:,}, less the {HELD_OUT:.0%} of compositions kept for the exam",
+        "seed": str(seed),
+        "processor time": f"{(time.process_time() - started) / 60:.0f} minutes",
+        "loss, mean of the last 100 steps": f"{np.mean(losses[-100:]):.3f} (ln(batch) = {np.log(batch_size):.3f})",
+        "weights": f"{weights.stat().st_size:,} bytes, sha256 {digest}",
+    } | {name: f"sha256 {sha256_of(data / name)}" for name in TAUGHT}
+    fill_in(card, facts, found)
+    return found
+
+
+def fill_in(card: Path, facts: dict[str, str], found: list[Score]) -> None:
+    """Replace what stands between the card's two marks by these figures."""
+    rows = [f"| {name} | {value} |" for name, value in facts.items()]
+    table = [f"| {s.name} | **{s.value:.3f}** | {s.low:.3f} to {s.high:.3f} | {s.chance:.3f} | {s.n:,} | {s.note} |"
+             for s in found]  # fmt: skip
+    head = "| Exam | score | 95 % interval | chance | cases | |"
+    figures = "\n".join(["| Recipe | |", "|---|---|", *rows, "", head, "|---|---|---|---|---|---|", *table])
+    before, _, rest = card.read_text().partition(MARK)
+    after = rest.partition(MARK)[2]
+    card.write_text(f"{before}{MARK}\n{figures}\n{MARK}{after}")
+
+
+# --------------------------------------------------------------------------------------------------------- teaching
+
+
+def sources(model: Model, data: Path, drawn: int) -> list[train.Pairs]:
+    """All that mini learns from; `drawn` products are drawn. `data` is laid out as its README says."""
+    return [grey(model, data), photographs(model, data), sportswear(model, data), drawings(model, drawn)]
+
+
+def grey(model: Model, data: Path) -> train.Pairs:
+    """Fashion-MNIST, 60,000 training pictures of 28 px."""
+    pictures, labels = [], []
+    for name, picture in _pictures(data / "train/fashion_mnist/train-00.tar.gz"):
+        pictures.append(to_square(picture, model).numpy())
+        labels.append(int(name.split("/")[0]))
+    ways = [_said(words) for words in GREY_CLASSES]
+    return train.Pairs(np.stack(pictures), [ways[label] for label in labels], share=0.25)
+
+
+def photographs(model: Model, data: Path) -> train.Pairs:
+    """3,068 people's own photographs of clothes."""
+    pictures, labels = [], []
+    for name, picture in _pictures(data / "train/clothing_cc0/train-00.tar"):
+        pictures.append(to_square(picture, model).numpy())
+        labels.append(name.split("/")[-2])
+    return train.Pairs(np.stack(pictures), [_said(PHOTO_CLASSES[label]) for label in labels], share=0.3)
+
+
+def sportswear(model: Model, data: Path) -> train.Pairs:
+    """The demo shop: every picture of a product in one colour, under its title, colour and category."""
+    with tarfile.open(data / "shops/luma_sport/images-00.tar") as tar:
+        names = set(tar.getnames())
+    captions: dict[str, set[str]] = {}
+    with (data / "shops/luma_sport/products.csv").open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            for ref in (row["base_image"], *row["additional_images"].split(",")):
+                if ref.lstrip("/") in names:
+                    captions.setdefault(ref.lstrip("/"), set()).update(_sport_captions(row))
+    kept = [(captions[name], picture) for name, picture in _pictures(data / "shops/luma_sport/images-00.tar")
+            if name in captions]  # fmt: skip
+    squares = np.stack([to_square(picture, model).numpy() for _, picture in kept])
+    return train.Pairs(squares, [sorted(said) for said, _ in kept], share=0.05)
+
+
+def _sport_captions(row: dict[str, str]) -> Iterator[str]:
+    colour = re.search(r"color=(\w+)", row["additional_attributes"])
+    title = re.sub(r"-(XS|S|M|L|XL|\d+)(-\w+)?$", "", row["name"]).strip()
+    kind = title.split()[-1].lower()
+    yield from (title, kind)
+    if colour:
+        yield from (f"{title} {colour[1]}", f"{colour[1].lower()} {kind}", f"a photo of a {colour[1].lower()} {kind}")
+
+
+def drawings(model: Model, count: int) -> train.Pairs:
+    """Products of our own, each under captions of all styles and several wordings."""
+    chunk = 2_500
+    tasks = [(vertical, FIRST_TRAINING_SEED + first, chunk, model.image_size_px)
+             for vertical in render.VERTICALS for first in range(0, count // len(render.VERTICALS), chunk)]  # fmt: skip
+    with ProcessPoolExecutor() as pool:
+        parts = list(pool.map(_drawn, *zip(*tasks, strict=True)))
+    captions = [captions for _, said in parts for captions in said]
+    return train.Pairs(np.concatenate([squares for squares, _ in parts]), captions, share=0.4)
+
+
+def _drawn(vertical: str, first_seed: int, count: int, side_px: int) -> tuple[np.ndarray, list[list[str]]]:
+    items = [(seed, render.sample(vertical, seed)) for seed in range(first_seed, first_seed + count)]
+    taught = [(seed, item) for seed, item in items if not held_out(item)]
+    squares = np.stack([np.asarray(render.draw(item, side_px)).transpose(2, 0, 1) for _, item in taught])
+    return squares, [_captions(item, seed) for seed, item in taught]
+
+
+def _captions(item: render.Item, seed: int) -> list[str]:
+    """The plainest words, which make equal captions of equal products, and two other wordings."""
+    said = {render.caption(item, style, words) for style in render.CAPTIONS for words in (0, seed, seed + 500_000_000)}
+    return sorted(said)
+
+
+def _said(words: tuple[str, ...]) -> list[str]:
+    return [way.format(word) for word in words for way in SEEN_AS]
+
+
+def _pictures(tar: Path) -> Iterator[tuple[str, np.ndarray]]:
+    """Every picture of a tar with its name, [height, width, 3]."""
+    with tarfile.open(tar) as members:
+        for member in members:
+            file = members.extractfile(member)
+            if file and member.name.endswith((".png", ".jpg")):
+                yield member.name, np.array(Image.open(io.BytesIO(file.read())).convert("RGB"))
+
+
+# ------------------------------------------------------------------------------------------------------------- exam
+
+
+def scores(encoder: Encoder, data: Path, drawn: int = 600) -> list[Score]:
+    """What mini can do, on pictures it never saw: the table of its card."""
+    found = [_labelled(encoder, "clothing_cc0 weighted F1", *_photo_exam(data)),
+             _labelled(encoder, "fashion_mnist weighted F1", *_grey_exam(data))]  # fmt: skip
+    for vertical in render.VERTICALS:
+        items = [render.sample(vertical, EXAM_SEED + i) for i in range(drawn)]
+        found += _drawn_exam(encoder, vertical, items)
+    return found
+
+
+def _labelled(encoder: Encoder, name: str, pictures: list[np.ndarray], truth: list[int], labels: list[str]) -> Score:
+    sentences = [encoder.model.label.format(label=label) for label in labels]
+    said = (encoder.images(pictures) @ encoder.texts(sentences).T).argmax(axis=1)
+    right = np.array(truth)
+    value = metrics.weighted_f1(right, said, len(labels))
+    low, high = _f1_interval(right, said, len(labels))
+    return Score(name=name, value=value, n=len(right), low=low, high=high, chance=1 / len(labels),
+                 note=f"{len(labels)} classes, {(right == said).mean():.3f} accuracy")  # fmt: skip
+
+
+def _f1_interval(truth: np.ndarray, said: np.ndarray, classes: int) -> tuple[float, float]:
+    rng = np.random.default_rng(0)
+    draws = [rng.integers(0, len(truth), len(truth)) for _ in range(300)]
+    low, high = np.quantile([metrics.weighted_f1(truth[d], said[d], classes) for d in draws], [0.025, 0.975])
+    return float(low), float(high)
+
+
+def _photo_exam(data: Path) -> tuple[list[np.ndarray], list[int], list[str]]:
+    labels = sorted(PHOTO_CLASSES)
+    named = list(_pictures(data / "benchmarks/clothing_cc0/images-00.tar"))
+    return [picture for _, picture in named], [labels.index(name.split("/")[-2]) for name, _ in named], labels
+
+
+def _grey_exam(data: Path) -> tuple[list[np.ndarray], list[int], list[str]]:
+    named = list(_pictures(data / "benchmarks/fashion_mnist/test-00.tar.gz"))
+    labels = [words[0] for words in GREY_CLASSES]
+    return [picture for _, picture in named], [int(name.split("/")[-2]) for name, _ in named], labels
+
+
+def _drawn_exam(encoder: Encoder, vertical: str, items: list[render.Item]) -> list[Score]:
+    """Titles against a gallery of one shop's size, then each attribute's plain word against all others'."""
+    vectors = encoder.images([np.asarray(render.draw(item, 256)) for item in items])
+    titles = [render.caption(item, "title") for item in items]
+    group = np.unique(titles, return_inverse=True)[1]
+    ranks = metrics.first_ranks(encoder.texts(titles), vectors, group, group)
+    found = metrics.ranking_scores(f"{vertical} title to picture", ranks, len(items), np.bincount(group)[group])
+    new = np.array([held_out(item) for item in items])
+    if new.any():
+        share = float((ranks[new] <= 5).mean())
+        low, high = metrics.interval((ranks[new] <= 5).astype(float))
+        found.append(Score(name=f"{vertical} title to picture hits@5, compositions never taught", value=share,
+                           n=int(new.sum()), low=low, high=high, chance=5 / len(items)))  # fmt: skip
+    for name, of in (("kind", lambda i: render.KINDS[i.kind].words[0]), ("colour", lambda i: i.colour.words[0]),
+                     ("pattern", lambda i: PATTERN_WORDS[i.pattern][0])):  # fmt: skip
+        words = [of(item) for item in items]
+        found.append(_word_exam(encoder, f"{vertical} {name} word", vectors, words, [i.kind for i in items]))
+    return found
+
+
+def _word_exam(encoder: Encoder, name: str, vectors: np.ndarray, words: list[str], kinds: list[str]) -> Score:
+    """Share of pictures whose own word scores best of all words, asked as "<word> <kind>"."""
+    choices = sorted(set(words))
+    is_kind = name.endswith("kind word")
+    right = []
+    for kind in sorted(set(kinds)):
+        rows = [i for i, k in enumerate(kinds) if k == kind]
+        asked = choices if is_kind else [f"{word} {kind}" for word in choices]
+        best = (vectors[rows] @ encoder.texts(asked).T).argmax(axis=1)
+        right += [choices[b] == words[i] for b, i in zip(best, rows, strict=True)]
+    values = np.array(right, dtype=float)
+    low, high = metrics.interval(values)
+    return Score(name=name, value=float(values.mean()), n=len(values), low=low, high=high, chance=1 / len(choices),
+                 note=f"{len(choices)} words")  # fmt: skip

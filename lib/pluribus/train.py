@@ -1,0 +1,230 @@
+"""Contrastive training of the shared model on pictures and the captions that are true of them.
+
+In catalogs one caption is true of many pictures ("red dress"), so every picture that may bear a caption counts as its
+positive, not only the one it was drawn with: batches of products are full of what plain CLIP would call negatives.
+The training is a pure function of (encoder, sources, seed, steps): batch n is drawn from (seed, n) alone, so a killed
+run resumes where it stood.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pluribus.encoders import Encoder, text_features, to_input
+from pluribus.errors import ConfigError, ModelError
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """One source of training: pictures, and of each every caption that is true of it."""
+
+    squares: np.ndarray  # uint8 [n, 3, side, side], of the model's side
+    captions: Sequence[Sequence[str]]
+    share: float = 1.0  # of the batches, relative to the other sources'
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a training stands."""
+
+    step: int
+    loss: float  # of this step
+    chance: float  # what a model that knows nothing would have lost on it
+
+
+def fit(
+    encoder: Encoder,
+    sources: Sequence[Pairs],
+    *,
+    steps: int,
+    batch_size: int = 256,
+    learning_rate: float = 1e-3,
+    weight_decay: float = 0.1,
+    warmup_share: float = 0.05,
+    seed: int = 0,
+    checkpoint: Path | None = None,
+    checkpoint_steps: int = 500,
+    report: Callable[[Progress], None] = lambda progress: None,
+) -> int:
+    """Train the encoder's network in place; returns the number of steps done, those before a resume included.
+
+    AdamW, warm-up, then cosine to zero; gradients are clipped to norm 1; matrix products in bfloat16. Where
+    `checkpoint` exists the training goes on from it. Raises ModelError when the loss stops being a number.
+    """
+    import torch
+
+    texts = Texts.of(encoder, sources)
+    network = encoder.network.train().requires_grad_(True)
+    optimizer = torch.optim.AdamW(_groups(network, weight_decay), lr=learning_rate, betas=(0.9, 0.98), eps=1e-6)
+    start = _resume(checkpoint, network, optimizer, seed)
+    for step in range(start, steps):
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate * schedule(step, steps, round(steps * warmup_share))
+        squares, tokens, positives = texts.batch(sources, batch_size, np.random.default_rng([seed, step]))
+        loss = _loss(encoder, squares, tokens, positives, seed * 1_000_003 + step)
+        if not math.isfinite(loss.item()):
+            raise ModelError(f"the loss is {loss.item()} at step {step}", do=f"train with less than {learning_rate=}")
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimizer.step()
+        with torch.no_grad():
+            network.logit_scale.clamp_(max=math.log(100))
+        report(Progress(step + 1, loss.item(), chance_loss(positives)))
+        if checkpoint and ((step + 1) % checkpoint_steps == 0 or step + 1 == steps):
+            _keep(checkpoint, network, optimizer, seed, step + 1)
+    network.eval().requires_grad_(False)
+    return max(start, steps)
+
+
+def contrastive_loss(
+    images: "torch.Tensor", texts: "torch.Tensor", positives: "torch.Tensor", scale: "torch.Tensor"
+) -> "torch.Tensor":
+    """Mean cross-entropy of both directions; the target of a row is spread evenly over its positives.
+
+    `images` [n, width] and `texts` [m, width] are unit vectors, `positives` [n, m] is boolean with no empty row or
+    column. With one positive per row this is CLIP's loss; the spreading is that of supervised contrastive learning
+    (Khosla et al. 2020, arXiv 2004.11362).
+    """
+    from torch.nn.functional import log_softmax
+
+    logits, target = scale * images @ texts.T, positives.float()
+    of_images = -(log_softmax(logits, 1) * target / target.sum(1, keepdim=True)).sum(1).mean()
+    of_texts = -(log_softmax(logits, 0) * target / target.sum(0, keepdim=True)).sum(0).mean()
+    return (of_images + of_texts) / 2
+
+
+def chance_loss(positives: "torch.Tensor") -> float:
+    """The loss of a model to which all are alike: ln(batch) where no caption repeats."""
+    images, texts = positives.shape
+    return (math.log(images) + math.log(texts)) / 2
+
+
+def schedule(step: int, steps: int, warmup: int) -> float:
+    """Share of the learning rate at a step: linear up, cosine down."""
+    if step < warmup:
+        return (step + 1) / warmup
+    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
+
+
+# ---------------------------------------------------------------------------------------------------------- batches
+
+
+@dataclass(frozen=True, eq=False)
+class Texts:
+    """Every distinct caption, tokenised once, and which of them are true of which picture."""
+
+    tokens: "torch.Tensor"  # [distinct captions, context]
+    true: list[np.ndarray]  # per source: caption numbers [n, most captions of a picture], -1 where it has fewer
+
+    @staticmethod
+    def of(encoder: Encoder, sources: Sequence[Pairs]) -> "Texts":
+        numbers: dict[str, int] = {}
+        true = []
+        for pairs in sources:
+            if not len(pairs.captions) or min(map(len, pairs.captions)) == 0:
+                raise ConfigError("a source of training has no pictures, or a picture without caption")
+            table = np.full((len(pairs.captions), max(map(len, pairs.captions))), -1, np.int32)
+            for row, captions in zip(table, pairs.captions, strict=True):
+                row[: len(captions)] = [numbers.setdefault(caption.lower(), len(numbers)) for caption in captions]
+            true.append(table)
+        return Texts(encoder.tokenize(list(numbers)).int(), true)
+
+    def batch(
+        self, sources: Sequence[Pairs], size: int, rng: np.random.Generator
+    ) -> "tuple[torch.Tensor, torch.Tensor, torch.Tensor]":
+        """Pictures [n, 3, side, side], the distinct captions drawn for them [m, context], and who is whose [n, m]."""
+        import torch
+
+        shares = np.array([pairs.share for pairs in sources])
+        counts = np.bincount(rng.choice(len(sources), size, p=shares / shares.sum()), minlength=len(sources))
+        squares, true = [], []
+        width = max(table.shape[1] for table in self.true)
+        for pairs, table, count in zip(sources, self.true, counts, strict=True):
+            chosen = rng.integers(len(table), size=count)
+            squares.append(pairs.squares[chosen])
+            true.append(np.pad(table[chosen], ((0, 0), (0, width - table.shape[1])), constant_values=-1))
+        all_true = np.concatenate(true)
+        drawn = all_true[np.arange(size), (rng.random(size) * (all_true >= 0).sum(axis=1)).astype(int)]
+        distinct = np.unique(drawn)
+        positives = (all_true[:, :, None] == distinct).any(axis=1)
+        return torch.from_numpy(np.concatenate(squares)), self.tokens[distinct], torch.from_numpy(positives)
+
+
+def augment(squares: "torch.Tensor", seed: int) -> "torch.Tensor":
+    """Another photograph of the same things: mirrored, turned, moved, nearer, lit otherwise. Float, 0 ... 255.
+
+    Hue and lightness nearly stay: colour words must keep their meaning.
+    """
+    import torch
+    from torch.nn.functional import affine_grid, grid_sample
+
+    n, generator = len(squares), torch.Generator().manual_seed(seed)
+
+    def uniform(low: float, high: float, *shape: int) -> torch.Tensor:
+        return (torch.rand(n, *shape, generator=generator) * (high - low) + low).to(squares.device)
+
+    angle, mirror = uniform(-0.2, 0.2), uniform(-1, 1).sign()
+    zoom = uniform(0.6, 1.05)
+    slack = (1 - zoom).clamp(min=0.05)
+    rows = [zoom * mirror * angle.cos(), -zoom * angle.sin(), slack * uniform(-1, 1),
+            zoom * mirror * angle.sin(), zoom * angle.cos(), slack * uniform(-1, 1)]  # fmt: skip
+    grid = affine_grid(torch.stack(rows, dim=1).view(n, 2, 3), list(squares.shape), align_corners=False)
+    moved = grid_sample(squares.float(), grid, padding_mode="border", align_corners=False)
+    mean = moved.mean(dim=(1, 2, 3), keepdim=True)
+    lit = (moved - mean) * uniform(0.85, 1.15, 1, 1, 1) + mean * uniform(0.9, 1.1, 1, 1, 1)
+    return (lit * uniform(0.97, 1.03, 3, 1, 1)).clamp(0, 255)
+
+
+def _loss(
+    encoder: Encoder, squares: "torch.Tensor", tokens: "torch.Tensor", positives: "torch.Tensor", seed: int
+) -> "torch.Tensor":
+    import torch
+    from torch.nn.functional import normalize
+
+    network, device = encoder.network, encoder.device
+    pictures = to_input(augment(squares.to(device), seed), encoder.model)
+    with torch.autocast(torch.device(device).type, torch.bfloat16):
+        images = network.encode_image(pictures)
+        texts = text_features(network, tokens.to(device))
+    return contrastive_loss(normalize(images.float(), dim=-1), normalize(texts.float(), dim=-1),
+                            positives.to(device), network.logit_scale.exp())  # fmt: skip
+
+
+# ------------------------------------------------------------------------------------------------------ checkpoints
+
+
+def _groups(network: Any, weight_decay: float) -> list[dict[str, Any]]:
+    """Weights decay, biases, norms and scales do not."""
+    matrices = [value for value in network.parameters() if value.dim() > 1]
+    others = [value for value in network.parameters() if value.dim() <= 1]
+    return [{"params": matrices, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+
+
+def _keep(path: Path, network: Any, optimizer: "torch.optim.Optimizer", seed: int, step: int) -> None:
+    import torch
+
+    part = path.with_suffix(".part")
+    torch.save({"network": network.state_dict(), "optimizer": optimizer.state_dict(), "seed": seed, "step": step}, part)
+    part.replace(path)  # a kill leaves the old one or the new one
+
+
+def _resume(path: Path | None, network: Any, optimizer: "torch.optim.Optimizer", seed: int) -> int:
+    """The step to go on from. Raises ConfigError for the checkpoint of another training."""
+    import torch
+
+    if not path or not path.exists():
+        return 0
+    state = torch.load(path, weights_only=True)  # tensors and numbers only: runs no code
+    if state["seed"] != seed:
+        raise ConfigError(f"{path} was trained with seed {state['seed']}", expected=str(seed), do="remove it")
+    network.load_state_dict(state["network"])
+    optimizer.load_state_dict(state["optimizer"])
+    return int(state["step"])
