@@ -6,6 +6,8 @@ import random
 import struct
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -14,10 +16,12 @@ from PIL import Image
 
 from pluribus import pixels
 from pluribus.pixels import Picture
+from pluribus.sandbox import Sandbox
 
 LIMITS = {"side_px": 64, "least_px": 16, "most_px": 1_000_000}
 COLOURS = [(200, 30, 30), (30, 160, 30), (30, 30, 200), (230, 220, 40)]  # quarters of `quarters`, row by row
 INK = (0, 0, 0)
+CHILD = Sandbox("pluribus.pixels:answer", LIMITS)
 
 
 def quarters(width: int = 120, height: int = 80) -> Image.Image:
@@ -35,8 +39,19 @@ def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
     return buffer.getvalue()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def child() -> Iterator[None]:
+    """Every picture of these tests goes through a limited child as well, and must come out the same."""
+    with closing(CHILD):
+        yield
+
+
 def reencode(data: bytes, **limits: int) -> Picture:
-    return pixels.reencode(data, **LIMITS | limits)
+    picture = pixels.reencode(data, **LIMITS | limits)
+    if not limits:
+        reply = CHILD.call(data)
+        assert reply is not None and pixels.read_answer(reply) == picture
+    return picture
 
 
 def corners(jpeg: bytes) -> list[int]:

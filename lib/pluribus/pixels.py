@@ -9,24 +9,13 @@ an allow-list, bomb warnings as errors, truncation refused, metadata dropped.
 """
 
 import base64
+import errno
 import io
 import struct
 import warnings
 from typing import NamedTuple
 
-# Plugins are imported here, and not by Pillow on demand, because the child can open no files. BMP and PPM are never
-# used, but `Image.open` insists on importing them.
-from PIL import (  # noqa: F401
-    BmpImagePlugin,
-    GifImagePlugin,
-    Image,
-    JpegImagePlugin,
-    MpoImagePlugin,
-    PngImagePlugin,
-    PpmImagePlugin,
-    TiffImagePlugin,
-    WebPImagePlugin,
-)
+from PIL import Image
 
 #: What a picture may be, told by its first bytes, never by its name or its Content-Type.
 FORMATS = {"JPEG": b"\xff\xd8\xff", "PNG": b"\x89PNG\r\n\x1a\n", "WEBP": b"RIFF", "GIF": b"GIF8"}
@@ -35,7 +24,8 @@ REASONS = ("FORMAT", "DECODE", "TRUNCATED", "SMALL", "PIXELS")
 ANSWERS = ("", *REASONS)
 HEAD = struct.Struct(">HHB")  # of an answer: width, height, which of ANSWERS
 MOST_SIDE_PX = 10_000
-#: EXIF orientation (tag 0x0112) -> what turns the picture upright.
+ORIENTATION = 0x0112  # an EXIF tag
+#: Its value -> what turns the picture upright.
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -78,12 +68,20 @@ def reencode(data: bytes, *, side_px: int, least_px: int, most_px: int) -> Pictu
         return Picture(reason="TRUNCATED")
     except MemoryError:
         raise  # the limit of the child, not a property of the picture alone
-    except Exception as error:  # noqa: BLE001  a broken file raises nearly anything from inside Pillow
+    except Exception as error:  # a broken file raises nearly anything from inside Pillow
+        if isinstance(error, OSError) and error.errno == errno.EMFILE:
+            raise  # the child's limit as well: something that `answer` did not rehearse
         return Picture(reason="TRUNCATED" if "truncated" in str(error).lower() else "DECODE")
 
 
 def answer(data: bytes, *, side_px: int, least_px: int, most_px: int) -> bytes:
-    """`reencode` as the sandbox wants it, bytes to bytes."""
+    """`reencode` as the sandbox wants it, bytes to bytes. Nothing at all is answered after a rehearsal.
+
+    Pillow imports much on demand, and a child that has given up its rights can open no file any more.
+    """
+    if not data:
+        for kind in FORMATS:
+            reencode(_sample(kind), side_px=side_px, least_px=1, most_px=most_px)
     picture = reencode(data, side_px=side_px, least_px=least_px, most_px=most_px)
     return HEAD.pack(picture.width, picture.height, ANSWERS.index(picture.reason)) + picture.jpeg
 
@@ -111,6 +109,17 @@ def data_uri(jpeg: bytes, side_px: int = 96) -> str:
         image.draft(None, (side_px, side_px))
         image.thumbnail((side_px, side_px), Image.Resampling.BICUBIC)
         return "data:image/jpeg;base64," + base64.b64encode(_jpeg(image.convert("RGB"), quality=85)).decode()
+
+
+def _sample(kind: str) -> bytes:
+    """A small animation of this kind, transparent and turned, to send a decoder through its paces."""
+    image, exif, buffer = Image.new("RGBA", (16, 16)), Image.Exif(), io.BytesIO()
+    exif[ORIENTATION] = 6
+    if kind == "JPEG":
+        image.convert("CMYK").save(buffer, kind, exif=exif)
+    else:
+        image.save(buffer, kind, exif=exif, save_all=True, append_images=[Image.new("RGBA", (16, 16), "red")])
+    return buffer.getvalue()
 
 
 def _smaller(image: Image.Image, side_px: int, least_px: int) -> Picture:
@@ -146,7 +155,7 @@ def _rgb(image: Image.Image) -> Image.Image:
 
 def _orientation(image: Image.Image) -> int:
     try:
-        return int(image.getexif().get(0x0112, 1))
+        return int(image.getexif().get(ORIENTATION, 1))
     except (OSError, SyntaxError, ValueError, TypeError, KeyError, struct.error):
         return 1  # a picture outlives its broken EXIF block
 
