@@ -93,8 +93,9 @@ def test_only_what_changed_is_looked_at_again(folder: Path) -> None:
         "0.jpg": "picture", "1.jpg": "same", "2.jpg": "MISSING", "3.jpg": "FORMAT", "5.jpg": "picture"
     }  # fmt: skip
     both = pa.concat_tables([first, second])
-    contents = [{row["ref"]: row["content"] for row in table.to_pylist()} for table in (first, second)]
-    assert contents[0]["1.jpg"] == contents[1]["1.jpg"] and contents[0]["0.jpg"] != contents[1]["0.jpg"]
+    before, after = ({row["ref"]: row for row in table.to_pylist()} for table in (first, second))
+    assert all(before["1.jpg"][name] == after["1.jpg"][name] for name in ("content", "width", "height"))
+    assert before["0.jpg"]["content"] != after["0.jpg"]["content"]
     assert look(refs, both, sources=[str(folder)]).num_rows == 0
 
 

@@ -52,6 +52,8 @@ class Known(NamedTuple):
     validator: str | None
     content: str | None
     reason: str | None
+    width: int | None
+    height: int | None
     checked: datetime
 
 
@@ -98,7 +100,8 @@ class _Look:
         return Row(ref, self._stamped(validator, reason), None, reason, None, None, self.now, None)
 
     def same(self, ref: str, validator: str) -> Row:
-        return Row(ref, validator, self.known[ref].content, None, None, None, self.now, None)
+        before = self.known[ref]
+        return Row(ref, validator, before.content, None, before.width, before.height, self.now, None)
 
     def taken(self, ref: str, validator: str, data: bytes) -> Row:
         """The row of fetched bytes."""
@@ -164,7 +167,7 @@ def pictures(
 
 def known(ledger: pa.Table) -> dict[str, Known]:
     """What `pictures` wants to know of earlier runs, from the newest row of each reference."""
-    columns = [ledger[name].to_pylist() for name in ("ref", "validator", "content", "reason", "checked")]
+    columns = [ledger[name].to_pylist() for name in ("ref", *Known._fields)]
     return {ref: Known(*rest) for ref, *rest in zip(*columns, strict=True)}
 
 

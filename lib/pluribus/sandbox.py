@@ -78,31 +78,32 @@ class Sandbox:
 
     def close(self) -> None:
         """End the child; a later call starts another."""
-        if self._process is not None and self._link is not None:
+        if self._link is not None:
             self._link.close()
+        if self._process is not None:
             self._process.kill()
             self._process.wait()
         self._process = self._link = None
 
     def _start(self) -> socket.socket:
-        ours, theirs = socket.socketpair()
-        with theirs:
-            self._process = subprocess.Popen(  # noqa: S603  our own interpreter and code
-                [sys.executable, "-I", "-S", "-c", START, _import_path(), *self._command],
-                stdin=theirs.fileno(),
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                env=MALLOC | {name: os.environ[name] for name in ("LD_LIBRARY_PATH", "PATH") if name in os.environ},
-            )
-        self._link = ours
+        self._link, theirs = socket.socketpair()
+        complaint = ""
         try:
-            complaint = _receive(ours, self._timeout_s, self._most_bytes).decode()
+            with theirs:
+                self._process = subprocess.Popen(  # noqa: S603  our own interpreter and code
+                    [sys.executable, "-I", "-S", "-c", START, _import_path(), *self._command],
+                    stdin=theirs.fileno(),
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    env=MALLOC | {name: os.environ[name] for name in ("LD_LIBRARY_PATH", "PATH") if name in os.environ},
+                )
+            complaint = _receive(self._link, self._timeout_s, self._most_bytes).decode()
         except OSError as error:
             complaint = str(error)
         if complaint:
             self.close()
             raise RunError(f"no child process for {self._command[0]}: {complaint}", do="run `pluribus doctor`")
-        return ours
+        return self._link
 
 
 def serve(function: str, options: str, memory_bytes: str, cpu_s: str) -> None:
