@@ -19,7 +19,9 @@ def clusters(n: int, seed: int = 0) -> np.ndarray:
 
 
 @pytest.fixture(scope="module", params=sorted(indexes.INDEXES))
-def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[indexes.Built, np.ndarray, Path]:
+def built(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[indexes.Built, np.ndarray, Path]:
     vectors = clusters(3000)
     queries = {"picture": vectors[:100], "text": clusters(100, seed=1)}
     made = indexes.build(request.param, vectors, queries=queries, promise=0.95)
@@ -80,5 +82,7 @@ def test_equal_vectors_do_not_count_as_misses() -> None:
 
 
 def test_one_product_is_a_shop_too() -> None:
-    made = indexes.build("exact", clusters(1), queries={"picture": clusters(1), "text": np.zeros((0, WIDTH))}, promise=0.95)
+    made = indexes.build(
+        "exact", clusters(1), queries={"picture": clusters(1), "text": np.zeros((0, WIDTH))}, promise=0.95
+    )
     assert made.recall == {"picture": 1.0}

@@ -39,7 +39,11 @@ def test_shop_lies_over_defaults_and_blank_means_default(folder: Path) -> None:
 
 
 def test_relative_sources_start_at_the_data_root(folder: Path) -> None:
-    write(folder, "shops/a.toml", '[[feeds]]\nsource = ["x/a.csv", "/abs/b.csv", "s3://bucket/c.csv"]\n[images]\nsource = "x/i.tar"\n')
+    write(
+        folder,
+        "shops/a.toml",
+        '[[feeds]]\nsource = ["x/a.csv", "/abs/b.csv", "s3://bucket/c.csv"]\n[images]\nsource = "x/i.tar"\n',
+    )
     shop = settings.load(str(folder)).shop("a")
     assert shop.feeds[0].source == (f"{folder}/data/x/a.csv", "/abs/b.csv", "s3://bucket/c.csv")
     assert shop.images.source == (f"{folder}/data/x/i.tar",)
@@ -99,5 +103,7 @@ def test_bundled_defaults_equal_the_dataclasses() -> None:
     from pluribus.records import Shop
 
     root = Path(__file__).parents[1] / "config"
-    shown = settings.parse_shop((root / "pluribus.toml").read_bytes().split(b"[shop]")[1].replace(b"[shop.", b"["), "x.toml")
+    shown = settings.parse_shop(
+        (root / "pluribus.toml").read_bytes().split(b"[shop]")[1].replace(b"[shop.", b"["), "x.toml"
+    )
     assert asdict(shown) == asdict(Shop(name="x"))

@@ -345,7 +345,7 @@ def cards(
     from pluribus import launch, plan
 
     newest = plan.reports(context.obj.open_store(), 1)
-    found = launch.cards(FLOW, run or (newest[0]["run"] if newest else ""))
+    found = launch.cards(launch.datastore(FLOW), run or (newest[0]["run"] if newest else ""))
     _answer([{"step": step, "card": str(path)} for step, path in found], as_json, title="cards")
 
 

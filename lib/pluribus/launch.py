@@ -38,7 +38,7 @@ def refresh(
     else:
         command += ["run", *(part for name, value in arguments.items() for part in (f"--{name}", value))]
     command += ["--max-workers", str(workers)]
-    env = {"METAFLOW_DATASTORE_SYSROOT_LOCAL": str(flow.parents[1]), "PYTHONWARNINGS": "ignore"} | os.environ
+    env = {"PYTHONWARNINGS": "ignore"} | os.environ | {"METAFLOW_DATASTORE_SYSROOT_LOCAL": str(datastore(flow))}
     errors: list[str] = []
     key = ""
     with subprocess.Popen(  # noqa: S603 - our own flow
@@ -62,9 +62,13 @@ def refresh(
     )
 
 
-def cards(flow: Path, run: str) -> list[tuple[str, Path]]:
+def datastore(flow: Path) -> Path:
+    """The folder that holds Metaflow's local datastore: beside the flow's folder, unless Metaflow was told."""
+    return Path(os.environ.get("METAFLOW_DATASTORE_SYSROOT_LOCAL", str(flow.parents[1])))
+
+
+def cards(root: Path, run: str) -> list[tuple[str, Path]]:
     """The cards of a run in Metaflow's local datastore: (step, HTML file)."""
-    root = Path(os.environ.get("METAFLOW_DATASTORE_SYSROOT_LOCAL", str(flow.parents[1])))
     steps = root / ".metaflow" / "mf.cards" / "RefreshFlow" / "runs" / run / "steps"
     return [
         (file.parts[-5], file) for file in sorted(steps.glob("*/tasks/*/cards/*.html"), key=lambda f: f.stat().st_mtime)

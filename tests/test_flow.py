@@ -1,0 +1,193 @@
+"""The whole DAG as a user runs it: real processes, a folder store and an S3 server, real pictures, the real model."""
+
+import base64
+import csv
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pluribus import demo, launch, releases, search
+from pluribus.store import open_store
+
+ROOT = Path(__file__).parents[1]
+
+
+@dataclass
+class Fleet:
+    """A configuration of small demo shops, and what running pluribus on it printed."""
+
+    folder: Path
+    store: str
+    first: dict[str, dict[str, Any]] = field(default_factory=dict)
+    last_run: str = ""
+
+    def run(self, *arguments: str, ok: int = 0, **env: str) -> subprocess.CompletedProcess[str]:
+        command = [
+            sys.executable,
+            "-c",
+            "from pluribus.cli import main; main()",
+            "--config",
+            str(self.folder / "config"),
+        ]
+        metaflow = {"METAFLOW_DATASTORE_SYSROOT_LOCAL": str(self.folder)}
+        done = subprocess.run([*command, *arguments], capture_output=True, text=True, env=os.environ | metaflow | env)
+        assert done.returncode == ok, done.stdout + done.stderr
+        assert "Traceback" not in done.stdout + done.stderr
+        return done
+
+    def refresh(self, *arguments: str, ok: int = 0, **env: str) -> dict[str, dict[str, Any]]:
+        report = json.loads(self.run("refresh", "--json", *arguments, ok=ok, **env).stdout)
+        self.last_run = report["run"]
+        for job in report["jobs"]:
+            if "accepted" in job["counts"]:
+                assert job["counts"]["rows"] == job["counts"]["accepted"] + job["counts"]["quarantined"]
+        return {job["shop"]: job for job in report["jobs"]}
+
+    def live(self, shop: str) -> str:
+        current = releases.current(open_store(self.store).within(f"shops/{shop}"), shop=shop)
+        return current.release if current else ""
+
+
+def fleet(folder: Path, store: str) -> Fleet:
+    demo.write_shops(folder / "data", n_products=40)
+    config = folder / "config"
+    (config / "shops").mkdir(parents=True)
+    for file in (ROOT / "config" / "shops").glob("*.toml"):
+        (config / "shops" / file.name).write_text(file.read_text() + "\n[limits]\nquarantine = 0.5\n")
+    (config / "pluribus.toml").write_text(
+        f'store = "{store}"\ndata_root = "../data"\nmodels = "{ROOT}/config/models"\nexpectations = "{ROOT}/expectations"\n'
+    )
+    return Fleet(folder, store)
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Fleet:
+    """Three demo shops and one without a feed, refreshed once into a folder store."""
+    folder = tmp_path_factory.mktemp("fleet")
+    made = fleet(folder, str(folder / "store"))
+    (folder / "config" / "shops" / "feedless.toml").write_text('[[feeds]]\nsource = "nowhere.csv"\n')
+    made.first = made.refresh()
+    return made
+
+
+def test_every_shop_is_published_or_set_aside_with_a_reason(ran: Fleet) -> None:
+    first = ran.first
+    states = {name: job["state"] for name, job in first.items()}
+    assert states == {"atelier": "published", "hearth": "published", "outpost": "published", "feedless": "set aside"}
+    assert re.search(r"ingest: no feed at .*nowhere\.csv; expected a readable file; mend", first["feedless"]["reason"])
+    for name in demo.DEMOS:
+        counts = first[name]["counts"]
+        assert counts["quarantined"] >= 1
+        assert counts["embedded"] > counts["accepted"]
+        assert first[name]["scores"]["title→product hits@5"] > 0.5
+
+
+def test_library_and_command_line_find_the_same(ran: Fleet) -> None:
+    hits = search.open(ran.store, "atelier").query("red dress", k=5)
+    assert len(hits) == 5
+    assert hits == sorted(hits, key=lambda hit: -hit.score)
+    told = json.loads(ran.run("search", "atelier", "red dress", "-k", "5", "--json").stdout)
+    assert [row["product_id"] for row in told] == [hit.product_id for hit in hits]
+    (product,) = json.loads(ran.run("products", "atelier", hits[0].product_id, "--json").stdout)
+    assert product["title"] == hits[0].title
+
+
+def test_quarantined_rows_can_be_looked_at_and_are_not_searchable(ran: Fleet) -> None:
+    rows = json.loads(ran.run("quarantine", "atelier", "--json").stdout)
+    assert len(rows) == ran.first["atelier"]["counts"]["quarantined"]
+    assert all(row["reasons"] for row in rows)
+    live = set(search.open(ran.store, "atelier").products["product_id"].to_pylist())
+    assert not live & {row["product_id"] for row in rows if "DUP" not in row["reasons"]}
+
+
+def test_the_cards_can_be_read_without_a_browser(ran: Fleet) -> None:
+    cards = dict(launch.cards(ran.folder, ran.last_run))
+    assert set(cards) == {"start", "ingest", "validate", "embed", "build", "evaluate", "publish", "end"}
+    told = card_text(cards["end"])
+    assert "feedless" in told
+    assert "nowhere.csv" in told
+    assert "data:image" in card_text(cards["ingest"])
+    assert "DUP" in card_text(cards["validate"])
+
+
+def card_text(card: Path) -> str:
+    """What a Metaflow card will show: its page carries it as base64 JSON."""
+    found = re.search(r'__MF_DATA__\[[^\]]*\] = "([^"]+)"', card.read_text())
+    assert found, "the card carries no data"
+    return base64.b64decode(found[1]).decode()
+
+
+def test_an_unchanged_second_run_does_nothing(ran: Fleet) -> None:
+    before = {name: ran.live(name) for name in demo.DEMOS}
+    again = ran.refresh("--shops", ",".join(demo.DEMOS))
+    assert {job["state"] for job in again.values()} == {"unchanged"}
+    assert all(not job["counts"].get("embedded") and not job["counts"]["fetched"] for job in again.values())
+    assert {name: ran.live(name) for name in demo.DEMOS} == before
+
+
+def test_only_what_changed_is_embedded_and_rollback_holds(ran: Fleet) -> None:
+    before = ran.live("outpost")
+    feed = next((ran.folder / "data" / "outpost").glob("*.csv"))
+    text = feed.read_text("cp1252")
+    rows = list(csv.reader(io.StringIO(text), delimiter=";"))
+    title = next(cell for cell in rows[1] if " " in cell)
+    feed.write_text(text.replace(title, title + " Deluxe", 1), "cp1252")
+    job = ran.refresh("--shops", "outpost")["outpost"]
+    assert job["state"] == "published"
+    assert 1 <= job["counts"]["embedded"] <= 2  # the title, and the text that begins with it
+    assert job["counts"]["reused"] > 40
+    after = ran.live("outpost")
+    assert after != before
+    ran.run("rollback", "outpost", "--why", "test")
+    assert ran.live("outpost") == before
+    feed.write_text(text.replace(title, title + " Supreme", 1), "cp1252")
+    assert ran.refresh("--shops", "outpost")["outpost"]["state"] == "held"
+    ran.run("unhold", "outpost")
+    assert ran.refresh("--shops", "outpost")["outpost"]["state"] == "published"
+
+
+def test_a_killed_run_is_resumed_without_repeating_what_was_done(ran: Fleet) -> None:
+    """SIGKILL of the whole process group while the flow is in `validate`; `ingest` must not run again."""
+    feed = next((ran.folder / "data" / "hearth").glob("*.json"))
+    feed.write_text(feed.read_text().replace("Mug", "Cup"))
+    command = [sys.executable, str(ROOT / "flows" / "refresh.py"), "--no-pylint", "run", "--shops", "hearth"]
+    command += ["--config", str(ran.folder / "config")]
+    env = os.environ | {"METAFLOW_DATASTORE_SYSROOT_LOCAL": str(ran.folder)}
+    seen = ""
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env, start_new_session=True
+    ) as child:
+        assert child.stdout
+        for line in child.stdout:
+            seen += line
+            if "/validate/" in line and "Task is starting" in line:
+                time.sleep(1)
+                os.killpg(child.pid, signal.SIGKILL)
+                break
+    run = re.search(r"run-id (\d+)", seen)
+    assert run, seen
+    job = ran.refresh("--resume", run[1], "--shops", "hearth")["hearth"]
+    assert job["state"] == "published"
+    assert job["counts"]["embedded"] > 0
+
+
+def test_no_shop_through_is_a_failure(ran: Fleet) -> None:
+    done = ran.run("refresh", "--shops", "feedless", ok=1)
+    assert "feedless: set aside: ingest: no feed at" in done.stderr
+
+
+def test_the_same_flow_on_s3(tmp_path: Path, bucket: str) -> None:
+    made = fleet(tmp_path, f"s3://{bucket}/fleet")
+    assert made.refresh("--shops", "outpost")["outpost"]["state"] == "published"
+    assert made.refresh("--shops", "outpost")["outpost"]["state"] == "unchanged"
+    assert len(search.open(made.store, "outpost").query("blue tent", k=3)) == 3
