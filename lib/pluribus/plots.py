@@ -1,0 +1,157 @@
+"""Plots: results in, chart specifications out; drawn once, for cards, the app and README alike.
+
+Every chart is an Altair chart over a handful of rows: nothing here reads a store, and no chart grows with a catalog.
+Text of tenants appears as data only (axis labels, tooltips), which Vega draws as text.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from pluribus.records import Score
+
+STAGES = ("ingest", "validate", "embed", "build", "evaluate", "publish")
+BLUE, GREY, RED = "#2b6cb0", "#a0aec0", "#c53030"
+MOST_BARS = 15
+MOST_SHOPS = 40
+
+
+def scores(found: Mapping[str, Score], live: Mapping[str, Score] | None = None) -> Any:
+    """Each score with its 95 % interval (blue), what chance would give (red tick), and the live release (grey)."""
+    import altair as alt
+
+    rows = [_score_row(score, "this release") for score in found.values()]
+    rows += [_score_row(score, "live release") for name, score in (live or {}).items() if name in found]
+    kinds = {"this release": BLUE, **({"live release": GREY} if live else {}), "chance": RED}
+    colours = alt.Scale(domain=list(kinds), range=list(kinds.values()))
+    y = alt.Y("score:N", title=None, sort=list(found), axis=alt.Axis(labelLimit=260))
+    x = alt.X("value:Q", title="score, with its 95 % interval", scale=alt.Scale(domain=[0, 1]))
+    offset = alt.YOffset("of:N", sort=["this release", "live release"])
+    colour = alt.Color("of:N", title=None, scale=colours, legend=alt.Legend(orient="top"))
+    tooltip = ["score:N", "of:N", *(alt.Tooltip(f"{name}:Q", format=".3f") for name in ("value", "low", "high")), "n:Q"]
+    measured = alt.Chart(_data(rows)).encode(y=y, yOffset=offset, color=colour, tooltip=tooltip)
+    chance = [{"score": s.name, "value": _finite(s.chance), "of": "chance"} for s in found.values()]
+    return _styled(
+        measured.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q"), x2="high:Q")
+        + measured.mark_point(filled=True, size=70, opacity=1).encode(x=x)
+        + alt.Chart(_data(chance)).mark_tick(thickness=2, size=22).encode(y=y, x=x, color=colour, tooltip=["value:Q"]),
+        step=44 if live else 30,
+    )
+
+
+def score_rows(found: Mapping[str, Score], live: Mapping[str, Score] | None = None) -> list[dict[str, str]]:
+    """The same as a table: value, interval, n, gallery, chance and how many times chance, the live release's value."""
+    return [
+        {
+            "score": score.name,
+            "value": f"{score.value:.3f}",
+            "95 % interval": f"{score.low:.3f} – {score.high:.3f}",
+            "n": f"{score.n:,}",
+            "of": score.note,
+            "chance": f"{score.chance:.3f}",
+            "× chance": f"{score.value / score.chance:,.1f}" if score.chance > 0 else "",
+            "live release": _live_value((live or {}).get(score.name)),
+        }
+        for score in found.values()
+    ]
+
+
+def stage_seconds(seconds: Mapping[str, Mapping[str, float]]) -> Any:
+    """Where the time of each shop went: one bar a shop, one colour a stage; the slowest shops."""
+    import altair as alt
+
+    slowest = sorted(seconds, key=lambda shop: -sum(seconds[shop].values()))[:MOST_SHOPS]
+    rows = [
+        {"shop": shop, "stage": stage, "seconds": seconds[shop].get(stage, 0.0), "place": place}
+        for shop in slowest
+        for place, stage in enumerate(STAGES)
+    ]
+    bars = alt.Chart(_data(rows)).mark_bar()
+    return _styled(
+        bars.encode(
+            y=alt.Y("shop:N", title=None, sort=slowest, axis=alt.Axis(labelLimit=200)),
+            x=alt.X("sum(seconds):Q", title="seconds"),
+            color=alt.Color("stage:N", sort=list(STAGES), title=None, legend=alt.Legend(orient="top")),
+            order="place:Q",
+            tooltip=["shop:N", "stage:N", alt.Tooltip("seconds:Q", format=".1f")],
+        )
+    )
+
+
+def bars(counts: Mapping[str, int], unit: str, *, colour: str = BLUE) -> Any:
+    """How many `unit` ("rows", "products") there are of each name, the most frequent first."""
+    import altair as alt
+
+    ordered = sorted(counts.items(), key=lambda item: -item[1])[:MOST_BARS]
+    bare = alt.Axis(labels=False, ticks=False, grid=False, domain=False, titleAnchor="start")
+    rows = [{"name": name, "n": n} for name, n in ordered]
+    drawn = alt.Chart(_data(rows)).encode(
+        y=alt.Y("name:N", title=None, sort=[name for name, _ in ordered], axis=alt.Axis(labelLimit=260)),
+        x=alt.X("n:Q", title=_more(unit, len(counts) - len(ordered)), axis=bare),
+        tooltip=["name:N", alt.Tooltip("n:Q", format=",", title=unit)],
+    )
+    numbers = drawn.mark_text(align="left", dx=4, color="#4a5568").encode(text=alt.Text("n:Q", format=","))
+    return _styled(drawn.mark_bar(color=colour) + numbers)
+
+
+def histogram(values: Sequence[float], unit: str, *, bins: int = 30) -> Any:
+    """How values are spread; the dearest hundredth is one last bin, so that a single slip does not flatten the rest."""
+    import altair as alt
+
+    finite = np.array([value for value in values if math.isfinite(value)])
+    top = float(np.quantile(finite, 0.99)) if len(finite) else 1.0
+    counts, edges = np.histogram(np.minimum(finite, top), bins=bins)
+    rows = [
+        {"low": float(low), "high": float(high), "n": int(n)}
+        for low, high, n in zip(edges[:-1], edges[1:], counts, strict=True)
+    ]
+    return _styled(
+        alt.Chart(_data(rows))
+        .mark_bar(color=BLUE)
+        .encode(
+            x=alt.X("low:Q", bin="binned", title=f"{unit} (the last bar: {top:,.2f} and more)"),
+            x2="high:Q",
+            y=alt.Y("n:Q", title="products"),
+            tooltip=[alt.Tooltip(f"{name}:Q", format=",.2f") for name in ("low", "high")] + ["n:Q"],
+        ),
+        step=0,
+    )
+
+
+def png(chart: Any, *, width_px: int = 640, scale: float = 2.0) -> bytes:
+    """A chart as a picture, for README and terminals."""
+    import vl_convert
+
+    rendered: bytes = vl_convert.vegalite_to_png(chart.properties(width=width_px).to_dict(), scale=scale)
+    return rendered
+
+
+def _more(unit: str, left_out: int) -> str:
+    return f"{unit} ({left_out:,} rarer ones are not shown)" if left_out else unit
+
+
+def _score_row(score: Score, of: str) -> dict[str, Any]:
+    numbers = {"value": score.value, "low": score.low, "high": score.high}
+    return {"score": score.name, "of": of, "n": score.n} | {name: _finite(v) for name, v in numbers.items()}
+
+
+def _live_value(score: Score | None) -> str:
+    return f"{score.value:.3f} ({score.low:.3f} – {score.high:.3f})" if score else ""
+
+
+def _finite(value: float) -> float | None:
+    """JSON knows no NaN, and a card with one is blank."""
+    return value if math.isfinite(value) else None
+
+
+def _data(rows: list[dict[str, Any]]) -> Any:
+    import altair as alt
+
+    return alt.Data(values=rows)
+
+
+def _styled(chart: Any, *, step: int = 22) -> Any:
+    sized = chart.properties(height={"step": step, "for": "position"} if step else 180)
+    return sized.configure_view(stroke=None).configure_axis(labelFontSize=12, titleFontSize=12, gridColor="#edf2f7")
