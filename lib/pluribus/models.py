@@ -28,7 +28,8 @@ __all__ = ["Encoder", "load", "register"]
 ENCODER_VERSION = 1
 #: Of a Model, what no vector depends on.
 UNMARKED = ("name", "weights", "revision", "licence")
-#: Measured: bfloat16 in place of float32 keeps it above 0.9999.
+#: Measured on mini: bfloat16 in place of float32 keeps 0.9999; CLIP's std in place of its own gives 0.9990, bicubic in
+#: place of bilinear 0.9984, CLIP's mean 0.985, another resize 0.90 or less.
 GOLDEN_COSINE = 0.9995
 
 

@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     import torch
 
 
+#: Groups of a source that share a batch. Random products differ in kind, and telling kinds apart is all that a batch
+#: then asks for; among few kinds it asks for colours and patterns too.
+GROUPS = 8
+
+
 @dataclass(frozen=True, eq=False)
 class Pairs:
     """One source of training: pictures, and of each every caption that is true of it."""
@@ -28,6 +33,7 @@ class Pairs:
     squares: np.ndarray  # uint8 [n, 3, side, side], of the model's side
     captions: Sequence[Sequence[str]]
     share: float = 1.0  # of the batches, relative to the other sources'
+    groups: np.ndarray | None = None  # [n], what makes pictures hard to tell apart: the kind of a product
 
 
 @dataclass(frozen=True)
@@ -60,14 +66,14 @@ def fit(
     """
     import torch
 
-    texts = Texts.of(encoder, sources)
+    batches = Batches.of(encoder, sources)
     network = encoder.network.train().requires_grad_(True)
     optimizer = torch.optim.AdamW(_groups(network, weight_decay), lr=learning_rate, betas=(0.9, 0.98), eps=1e-6)
     start = _resume(checkpoint, network, optimizer, seed)
     for step in range(start, steps):
         for group in optimizer.param_groups:
             group["lr"] = learning_rate * schedule(step, steps, round(steps * warmup_share))
-        squares, tokens, positives = texts.batch(sources, batch_size, np.random.default_rng([seed, step]))
+        squares, tokens, positives = batches.draw(batch_size, np.random.default_rng([seed, step]))
         loss = _loss(encoder, squares, tokens, positives, seed * 1_000_003 + step)
         if not math.isfinite(loss.item()):
             raise ModelError(f"the loss is {loss.item()} at step {step}", do=f"train with less than {learning_rate=}")
@@ -118,16 +124,19 @@ def schedule(step: int, steps: int, warmup: int) -> float:
 
 
 @dataclass(frozen=True, eq=False)
-class Texts:
-    """Every distinct caption, tokenised once, and which of them are true of which picture."""
+class Batches:
+    """The sources with every distinct caption tokenised once."""
 
+    sources: Sequence[Pairs]
     tokens: "torch.Tensor"  # [distinct captions, context]
     true: list[np.ndarray]  # per source: caption numbers [n, most captions of a picture], -1 where it has fewer
+    members: list[list[np.ndarray]]  # per source: pictures of each group; one group where the source names none
 
     @staticmethod
-    def of(encoder: Encoder, sources: Sequence[Pairs]) -> "Texts":
+    def of(encoder: Encoder, sources: Sequence[Pairs]) -> "Batches":
+        """Raises ConfigError for a source without pictures, or with a picture without caption."""
         numbers: dict[str, int] = {}
-        true = []
+        true, members = [], []
         for pairs in sources:
             if not len(pairs.captions) or min(map(len, pairs.captions)) == 0:
                 raise ConfigError("a source of training has no pictures, or a picture without caption")
@@ -135,20 +144,21 @@ class Texts:
             for row, captions in zip(table, pairs.captions, strict=True):
                 row[: len(captions)] = [numbers.setdefault(caption.lower(), len(numbers)) for caption in captions]
             true.append(table)
-        return Texts(encoder.tokenize(list(numbers)).int(), true)
+            groups = np.zeros(len(table), int) if pairs.groups is None else pairs.groups
+            members.append([np.flatnonzero(groups == group) for group in np.unique(groups)])
+        return Batches(sources, encoder.tokenize(list(numbers)).int(), true, members)
 
-    def batch(
-        self, sources: Sequence[Pairs], size: int, rng: np.random.Generator
-    ) -> "tuple[torch.Tensor, torch.Tensor, torch.Tensor]":
+    def draw(self, size: int, rng: np.random.Generator) -> "tuple[torch.Tensor, torch.Tensor, torch.Tensor]":
         """Pictures [n, 3, side, side], the distinct captions drawn for them [m, context], and who is whose [n, m]."""
         import torch
 
-        shares = np.array([pairs.share for pairs in sources])
-        counts = np.bincount(rng.choice(len(sources), size, p=shares / shares.sum()), minlength=len(sources))
+        shares = np.array([pairs.share for pairs in self.sources])
+        counts = np.bincount(rng.choice(len(shares), size, p=shares / shares.sum()), minlength=len(shares))
         squares, true = [], []
         width = max(table.shape[1] for table in self.true)
-        for pairs, table, count in zip(sources, self.true, counts, strict=True):
-            chosen = rng.integers(len(table), size=count)
+        for pairs, table, members, n in zip(self.sources, self.true, self.members, counts, strict=True):
+            few = rng.choice(len(members), min(GROUPS, len(members)), replace=False)
+            chosen = rng.choice(np.concatenate([members[group] for group in few]), n)
             squares.append(pairs.squares[chosen])
             true.append(np.pad(table[chosen], ((0, 0), (0, width - table.shape[1])), constant_values=-1))
         all_true = np.concatenate(true)
@@ -193,7 +203,9 @@ def _loss(
     pictures = to_input(augment(squares.to(device), seed), encoder.model)
     with torch.autocast(torch.device(device).type, torch.bfloat16):
         images = network.encode_image(pictures)
-        texts = text_features(network, tokens.to(device))
+        order = tokens.count_nonzero(dim=1).argsort()  # short and long ones apart: a quarter less work than together
+        halves = [text_features(network, tokens[half].to(device)) for half in order.chunk(2)]
+        texts = torch.cat(halves)[order.argsort()]
     return contrastive_loss(normalize(images.float(), dim=-1), normalize(texts.float(), dim=-1),
                             positives.to(device), network.logit_scale.exp())  # fmt: skip
 
