@@ -315,6 +315,18 @@ def test_sizes_are_counted_whatever_the_server_says(server: Server, fetcher: Fet
     assert fetcher.fetch(f"{server.url}/small", most_bytes=2**20 - 1).reason == "SIZE"
 
 
+def test_an_endless_body_is_cut_off(server: Server, fetcher: Fetcher) -> None:
+    def answer(handler: Handler) -> None:
+        handler.close_connection = True
+        handler.send_response(200)
+        handler.end_headers()
+        while True:  # until the fetcher hangs up
+            handler.wfile.write(b"x" * 0x10000)
+
+    server.pages["/"] = answer
+    assert fetcher.fetch(f"{server.url}/").reason == "SIZE"
+
+
 def test_compressed_bodies_are_refused(server: Server, fetcher: Fetcher) -> None:
     server.pages["/"] = page(gzip.compress(b"x" * 10**6), Content_Encoding="gzip")
     assert fetcher.fetch(f"{server.url}/").reason == "ENCODING"

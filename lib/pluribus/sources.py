@@ -146,7 +146,7 @@ def _tar(path: Path, zipped: bool, stack: ExitStack) -> Source:
     with _Frugal(handle) as headers, tarfile.open(fileobj=headers, mode="r:") as archive:
         for member in archive:
             archive.members = []  # type: ignore[attr-defined]  # or it keeps all of them, 1 kB each
-            if member.size < 0:
+            if member.size < 0:  # tarfile would read the same header for ever (CVE-2025-8194)
                 raise ValueError(f"a member of {member.size} bytes")
             if member.isreg() and not member.issparse():
                 validator = f"{status.st_size}-{status.st_mtime_ns}-{member.offset_data}-{member.size}"
@@ -163,22 +163,16 @@ def _tar(path: Path, zipped: bool, stack: ExitStack) -> Source:
 
 
 class _Frugal(io.FileIO):
-    """A tar file whose headers cannot make tarfile read without end.
-
-    CVE-2025-8194: a negative member size sends Python 3.11.7's tarfile into an endless loop over the same header.
-    """
+    """A tar file whose headers cannot make tarfile take all memory."""
 
     def __init__(self, handle: int) -> None:
         super().__init__(handle, closefd=False)
         self.seek(0)
-        self._left = 2 * os.fstat(handle).st_size + MOST_HEADER_BYTES
 
     def read(self, size: int | None = -1) -> bytes:
-        wanted = -1 if size is None else size
-        self._left -= max(wanted, 1)
-        if not 0 <= wanted <= MOST_HEADER_BYTES or self._left < 0:
-            raise tarfile.ReadError("headers without end")
-        return super().read(wanted) or b""
+        if size is None or not 0 <= size <= MOST_HEADER_BYTES:
+            raise tarfile.ReadError(f"a header of {size} bytes")
+        return super().read(size) or b""
 
 
 @contextmanager
