@@ -1,6 +1,9 @@
 """From the picture references of a feed to pictures of our own, each fetched once.
 
-    reference -> found in a source -> bytes (content = their sha256) -> decoded in a limited child -> our own JPEG
+    reference -> found in a source -> bytes -> decoded in a limited child -> our own JPEG
+
+A picture is named by its bytes and by how our pixels are made of them (`content_of`): vectors are kept under that name,
+and other pixels must never answer to it.
 
 Nothing here fails a shop on account of a picture: what could not be had is a row with a reason. Rows of
 `records.PICTURE` come out only for what is new or changed since `known`, so a refresh of an unchanged feed reads and
@@ -88,6 +91,7 @@ class _Look:
 
     known: Mapping[str, Known]
     limits: dict[str, int]  # reason -> the setting that decides
+    recipe: str
     now: datetime
     decode: Callable[[bytes], Picture]
 
@@ -105,7 +109,7 @@ class _Look:
 
     def taken(self, ref: str, validator: str, data: bytes) -> Row:
         """The row of fetched bytes."""
-        content = hashlib.sha256(data).hexdigest()
+        content = content_of(data, self.recipe)
         if ref in self.known and self.known[ref].content == content:
             return self.same(ref, validator)
         picture = self.decode(data)
@@ -149,7 +153,7 @@ def pictures(
     with ExitStack() as stack:
         opened = [stack.enter_context(open_source(source)) for source in sources if source not in bases]
         decode = stack.enter_context(_decoders({"side_px": side_px, "least_px": least_px, "most_px": most_px}))
-        look = _Look(known, limits, now, decode)
+        look = _Look(known, limits, recipe(side_px), now, decode)
         rows, files, addresses = _plan(dict.fromkeys(references), opened, bases, look)
         work = [iter(rows)]
         if files:
@@ -174,6 +178,11 @@ def known(ledger: pa.Table) -> dict[str, Known]:
 def recipe(side_px: int) -> str:
     """What our pixels depend on besides the bytes, as a name. A ledger of another recipe is no `known`."""
     return f"{VERSION}-{side_px}px"
+
+
+def content_of(data: bytes, recipe: str) -> str:
+    """The name of a picture, 64 hex digits: sha256 over its bytes as fetched and the recipe of our pixels."""
+    return hashlib.sha256(recipe.encode() + b"\0" + data).hexdigest()
 
 
 def _plan(

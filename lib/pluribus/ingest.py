@@ -28,6 +28,7 @@ from pluribus.records import PRODUCT, SNAPSHOT, Feed, Images, Limits, Snapshot
 from pluribus.store import Store, open_store
 
 VERSION = 1  # raise when the same feed would now give other rows
+FEED_TIMEOUT_S = 900.0  # of a feed's download
 
 FILL_IMAGES = """
     select * replace (
@@ -188,12 +189,11 @@ def _files(source: str, here: Path, limits: Limits) -> list[Path]:
 def _download(url: str, here: Path, limits: Limits) -> Path:
     from pluribus import web
 
-    with web.Fetcher() as fetcher:
-        fetched = fetcher.fetch(url, most_bytes=limits.feed_bytes)
+    path = here / (hashlib.sha256(url.encode()).hexdigest() + Path(url.partition("?")[0]).suffix[:8])
+    with web.Fetcher(total_s=FEED_TIMEOUT_S) as fetcher, path.open("wb") as file:
+        fetched = fetcher.fetch(url, most_bytes=limits.feed_bytes, into=file)
     if fetched.reason:
         raise FeedError(f"the feed at {url} could not be fetched: {fetched.reason}", do="mend [[feeds]] source")
-    path = here / (hashlib.sha256(url.encode()).hexdigest() + Path(url.partition("?")[0]).suffix[:8])
-    path.write_bytes(fetched.body)
     return path
 
 
@@ -255,6 +255,8 @@ def _pictures(store: Store, rows: Path, *, settings: Images, now: datetime) -> t
         least_px=settings.least_px,
         most_bytes=settings.most_bytes,
         most_px=settings.most_px,
+        recheck_hours=settings.recheck_hours,
+        user_agent=settings.user_agent,
     )
     settled, size_bytes = pictures.shelve(store, fresh, known=ledger, recipe=recipe, now=now)
     return pictures.ledger(store, recipe) if settled else ledger, settled, size_bytes

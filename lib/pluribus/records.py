@@ -46,12 +46,12 @@ PRODUCT = pa.schema(
     ]
 )
 
-#: A product row once its pictures are known: sha256 of each good one, and what was wrong with the others.
+#: A product row once its pictures are known: the name of each good one, and what was wrong with the others.
 SNAPSHOT = PRODUCT.append(pa.field("pictures", pa.list_(pa.string()))).append(
     pa.field("picture_faults", pa.list_(pa.string()))
 )
 
-#: What became of each picture reference: `content` is the sha256 of the bytes as fetched, null when `reason` is set.
+#: What became of each picture reference: `content` names the picture (`images.content_of`), null when `reason` is set.
 PICTURE = pa.schema(
     [
         pa.field("ref", pa.string(), nullable=False),

@@ -24,7 +24,7 @@ UNIT_TOLERANCE = 0.01  # fp16 rounding of a unit vector of some hundred dimensio
 
 
 def picture_key(content: str) -> bytes:
-    """The key of a picture, from the sha256 of its bytes as fetched."""
+    """The key of a picture, from its name (`images.content_of`)."""
     return bytes.fromhex(content)
 
 
