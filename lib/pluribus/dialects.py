@@ -1,7 +1,7 @@
 """Shop systems whose files need more than a mapping: one product spread over several rows, columns inside a column.
 
-Each function turns rows of one file (values by source name) into one row per variant, and adds what it worked out
-under our own column names; the source's values stay as they are.
+Each function turns the rows or items of a file into one per variant, and adds what it worked out under our own
+column names; the source's values stay as they are.
 """
 
 import re
@@ -9,40 +9,47 @@ from collections.abc import Callable, Iterator
 from itertools import groupby
 from typing import Any
 
-Row = dict[str, str]
+Row = dict[str, Any]
+Rows = Iterator[Row | str]  # text is a row that could not be read, and passes through
+
 DEFAULT = "Default Title"  # Shopify's name for the only variant of a product without options
+VARIANTS = ("variants", "variations", "skus")
+OWN = {"id", "sku", "barcode", "ean", "gtin", "upc", "mpn"}  # never inherited by a variant
 
 
-def shopify_rows(rows: Iterator[Row | str]) -> Iterator[Row | str]:
+def shopify_rows(rows: Rows) -> Rows:
     """Shopify's CSV: rows of one Handle are a product; those with a price are variants, the others bring pictures."""
-    for handle, group in groupby(rows, key=lambda row: row if isinstance(row, str) else row.get("Handle", "")):
+    for handle, group in groupby(rows, key=lambda row: row if isinstance(row, str) else row["Handle"]):
         lines = list(group)
-        if isinstance(lines[0], str):
-            yield from lines
-            continue
-        whole: list[Row] = [line for line in lines if not isinstance(line, str)]
-        yield from _shopify_variants(handle, whole)
+        yield from [line for line in lines if isinstance(line, str)]
+        yield from _shopify_variants(handle, [line for line in lines if not isinstance(line, str)])
 
 
 def _shopify_variants(handle: str, lines: list[Row]) -> Iterator[Row]:
-    product = lines[0]
+    product = next((line for line in lines if line.get("Title")), lines[0]) if lines else {}
     pictures = [line["Image Src"] for line in lines if line.get("Image Src")]
-    options = {number: product.get(f"Option{number} Name", "") for number in "123"}
     shared = {name: value for name, value in product.items() if not re.match(r"Variant |Option\d Value|Image ", name)}
-    variants = [line for line in lines if line.get("Variant Price") or line.get("Option1 Value")] or [product]
-    for line in variants:
-        own = [line.get(f"Option{number} Value", "") for number in "123"]
-        chosen = [value for value in own if value and value != DEFAULT]
-        named = {options[n]: value for n, value in zip("123", own, strict=True) if options[n] and value != DEFAULT}
+    for line in [line for line in lines if line.get("Variant Price") or line.get("Option1 Value")] or lines[:1]:
+        own = {product.get(f"Option{n} Name", ""): line.get(f"Option{n} Value", "") for n in "123"}
+        options = {name: value for name, value in own.items() if name and value and value != DEFAULT}
         yield {
             **shared,
-            **{name: value for name, value in named.items() if value},
+            **options,
             **{name: value for name, value in line.items() if value},
-            "product_id": line.get("Variant SKU") or "/".join([handle, *chosen]),
+            "product_id": line.get("Variant SKU") or "/".join([handle, *options.values()]),
             "group_id": handle,
-            "images": "\n".join(dict.fromkeys([line["Variant Image"]] * bool(line.get("Variant Image")) + pictures)),
+            "images": "\n".join(filter(None, [line.get("Variant Image"), *pictures])),
+            "availability": _shopify_stock(line),
             **_reduced(line.get("Variant Price", ""), line.get("Variant Compare At Price", "")),
         }
+
+
+def _shopify_stock(line: Row) -> str:
+    """A variant without tracker is always sold; one with the policy "continue" also when there is none left."""
+    if not line.get("Variant Inventory Tracker"):
+        return "in stock"
+    left = line.get("Variant Inventory Qty", "")
+    return "backorder" if line.get("Variant Inventory Policy") == "continue" and left.startswith(("0", "-")) else left
 
 
 def _reduced(price: str, before: str) -> Row:
@@ -54,79 +61,90 @@ def _reduced(price: str, before: str) -> Row:
     return {"price": before, "sale_price": price} if lowered else {"price": price}
 
 
-def variants(item: dict[str, Any]) -> list[dict[str, Any]]:
+def variants(item: Row) -> list[Row]:
     """A product with nested variants as one item per variant, or as itself.
 
-    A variant inherits what it does not say. Its own title ("Red / S") stays aside: titles are the product's.
+    A variant inherits what it does not say, except what identifies a product. Its own title ("Red / S") stays aside:
+    titles are the product's.
     """
-    for key in ("variants", "variations", "skus"):
-        nested = item.get(key)
-        if isinstance(nested, list) and nested and all(isinstance(part, dict) for part in nested):
-            break
-    else:
+    key = next((key for key in VARIANTS if item.get(key) and isinstance(item[key], list)), "")
+    if not key or not all(isinstance(part, dict) for part in item[key]):
         return [item]
     product = {name: value for name, value in item.items() if name != key}
-    return [_variant(product, part) for part in nested]
+    group = next((product[name] for name in ("id", "product_id", "sku", "handle") if product.get(name)), None)
+    made = [_variant(product, part) for part in item[key]]
+    for place, variant in enumerate(made, 1):
+        variant.setdefault("group_id", group)
+        if not OWN & item[key][place - 1].keys() and group is not None:
+            variant["id"] = f"{group}/{place}"
+    return made
 
 
-def _variant(product: dict[str, Any], variant: dict[str, Any]) -> dict[str, Any]:
+def _variant(product: Row, variant: Row) -> Row:
     own = {name: value for name, value in variant.items() if value is not None and value != ""}
     for name in {"title", "name"} & own.keys() & product.keys():
         own[f"variant.{name}"] = own.pop(name)
-    merged = product | own
-    if product.get("id") is not None:
-        merged["group_id"] = product["id"]
     options = product.get("options")
     for option in options if isinstance(options, list) else []:
         if isinstance(option, dict) and (value := own.get(f"option{option.get('position')}")) not in (None, DEFAULT):
-            merged[str(option.get("name"))] = value
+            own[str(option.get("name"))] = value
     if "compare_at_price" in variant:
-        merged |= _reduced(str(own.get("price", "")), str(own.get("compare_at_price", "")))
-    return merged | _own_picture(product, own)
+        own |= _reduced(str(own.get("price", "")), str(own.get("compare_at_price", "")))
+    return {name: value for name, value in product.items() if name not in OWN} | own | _own_pictures(product, own)
 
 
-def _own_picture(product: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
-    """The pictures of a Shopify variant: its own first, then the product's."""
+def _own_pictures(product: Row, own: Row) -> Row:
+    """The pictures of a Shopify variant: its own first, then those of the product that are no other variant's."""
     pictures = [part for part in product.get("images") or [] if isinstance(part, dict) and part.get("src")]
     if not pictures:
         return {}
-    mine = own.get("featured_image")
-    first = [mine["src"]] if isinstance(mine, dict) and mine.get("src") else []
-    first += [part["src"] for part in pictures if part.get("id") is not None and part.get("id") == own.get("image_id")]
-    return {"images": list(dict.fromkeys(first + [part["src"] for part in pictures]))}
+    featured = own.get("featured_image")
+    first = [featured["src"]] if isinstance(featured, dict) and featured.get("src") else []
+    mine = {str(value) for value in (own.get("image_id"), own.get("id")) if value is not None}
+    first += [p["src"] for p in pictures if mine & {str(p.get("id")), *map(str, p.get("variant_ids") or [])}]
+    return {"images": first + [part["src"] for part in pictures if not part.get("variant_ids")]}
 
 
-def magento_rows(open_rows: Callable[[], Iterator[Row | str]]) -> Iterator[Row | str]:
+def magento_rows(open_rows: Callable[[], Rows]) -> Rows:
     """Magento's CSV: attributes unfolded, and the children of a configurable product joined by its sku.
 
     Children come before their parent, so the file is read twice. Exports without `configurable_variations` tell the
     family only by the sku: a product not shown on its own whose sku continues a configurable one's with "-".
     """
     parents: dict[str, str] = {}
-    configurable: set[str] = set()
     for row in open_rows():
-        if isinstance(row, dict) and row.get("product_type") == "configurable":
-            configurable.add(row.get("sku", ""))
+        if isinstance(row, dict) and row["product_type"] == "configurable":
             children = re.findall(r"(?:^|[|,])sku=([^,|]+)", row.get("configurable_variations", ""))
-            parents |= dict.fromkeys(children, row.get("sku", ""))
+            parents |= dict.fromkeys([*children, row["sku"]], row["sku"])
     for row in open_rows():
         if isinstance(row, str):
             yield row
-            continue
-        sku = row.get("sku", "")
-        parent = sku if sku in configurable else parents.get(sku) or _prefix(sku, row, configurable)
-        yield {**_attributes(row), **row, **({"group_id": parent} if parent else {})}
+        else:
+            parent = parents.get(row["sku"]) or _prefix(row, parents)
+            yield {**_attributes(row), **row, **({"group_id": parent} if parent else {})}
 
 
-def _prefix(sku: str, row: Row, configurable: set[str]) -> str:
+def _prefix(row: Row, parents: dict[str, str]) -> str:
     if not row.get("visibility", "").startswith("Not Visible"):
         return ""
-    stems = [sku[:i] for i, c in enumerate(sku) if c == "-"]
-    return next((stem for stem in reversed(stems) if stem in configurable), "")
+    stems = [row["sku"][:place] for place, c in enumerate(row["sku"]) if c == "-"]
+    return next((stem for stem in reversed(stems) if parents.get(stem) == stem), "")
 
 
 def _attributes(row: Row) -> Row:
-    """"size=XS,color=Black" as columns; a comma inside a value is none of a new name's."""
+    """ "size=XS,color=Black" as columns; a comma that no new name follows belongs to the value."""
     listed = row.get("additional_attributes", "")
     pairs = re.findall(r"(?:^|,)([a-z][a-z0-9_]*)=(.*?)(?=,[a-z][a-z0-9_]*=|$)", listed, re.DOTALL)
     return {name: value.replace("|", "\n") for name, value in pairs if value}
+
+
+def woocommerce_rows(rows: Rows) -> Rows:
+    """WooCommerce's CSV: "Attribute 1 name" and "Attribute 1 value(s)" become a column; variations have a parent."""
+    for row in rows:
+        if isinstance(row, str):
+            yield row
+            continue
+        names = {key: name for key, name in row.items() if name and re.fullmatch(r"Attribute \d+ name", key)}
+        values = {name: row.get(f"{key.removesuffix('name')}value(s)", "") for key, name in names.items()}
+        parent = row.get("Parent", "").removeprefix("id:") or (row["ID"] if row["Type"] == "variable" else "")
+        yield {**values, **row, **({"group_id": parent} if parent else {})}

@@ -4,9 +4,9 @@ What a number leaves open ("1.234") is decided by the other prices of its column
 price is said to be illegible, never guessed.
 """
 
+import html
 import math
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -16,15 +16,17 @@ import pyarrow.compute as pc
 NOTHING = frozenset(("", "-", "--", "–", "—", "null", "none", "n/a", "na", "\\n", "#n/a"))
 
 #: ISO 4217, funds and metals left out
-CURRENCIES = frozenset(
-    """AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF CHF
+_CODES = """
+    AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF CHF
     CLP CNY COP CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GNF GTQ GYD HKD HNL HRK HTG
     HUF IDR ILS INR IQD IRR ISK JMD JOD JPY KES KGS KHR KMF KPW KRW KWD KYD KZT LAK LBP LKR LRD LSL LYD MAD MDL MGA MKD
     MMK MNT MOP MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD OMR PAB PEN PGK PHP PKR PLN PYG QAR RON RSD RUB RWF
     SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TND TOP TRY TTD TWD TZS UAH UGX USD UYU UZS
-    VED VES VND VUV WST XAF XCD XOF XPF YER ZAR ZMW ZWL""".split()
-)
-#: signs that mean one currency, without their dots
+    VED VES VND VUV WST XAF XCD XOF XPF YER ZAR ZMW ZWL"""
+CURRENCIES = frozenset(_CODES.split())
+THREE_DECIMALS = " BHD IQD JOD KWD LYD OMR TND "
+COMMA_DECIMALS = " EUR DKK NOK SEK ISK PLN CZK HUF RON BGN RSD BAM TRY RUB UAH BYN KZT BRL ARS CLP COP UYU PYG IDR VND "
+#: signs that mean one currency, in lower case and without their dots
 SIGNS = {
     "€": "EUR", "euro": "EUR", "euros": "EUR", "£": "GBP", "₹": "INR", "rs": "INR", "₽": "RUB", "руб": "RUB",
     "р": "RUB", "₩": "KRW", "원": "KRW", "₺": "TRY", "tl": "TRY", "₴": "UAH", "грн": "UAH", "₸": "KZT", "тг": "KZT",
@@ -32,24 +34,20 @@ SIGNS = {
     "ft": "HUF", "r$": "BRL", "rp": "IDR", "rm": "MYR", "fr": "CHF", "sfr": "CHF", "lei": "RON", "лв": "BGN",
     "us$": "USD", "a$": "AUD", "au$": "AUD", "c$": "CAD", "ca$": "CAD", "cdn$": "CAD", "nz$": "NZD", "hk$": "HKD",
     "s$": "SGD", "nt$": "TWD", "mx$": "MXN", "円": "JPY", "元": "CNY", "rmb": "CNY", "₾": "GEL", "֏": "AMD",
-    "₼": "AZN", "₡": "CRC", "₲": "PYG", "৳": "BDT", "s/": "PEN", "rub": "RUB",
+    "₼": "AZN", "₡": "CRC", "₲": "PYG", "৳": "BDT", "s/": "PEN", "r": "ZAR",
 }  # fmt: skip
-#: signs that several countries use, the usual one first; `Feed.currency` decides
+#: signs that several countries use: what they mean where nothing is configured, and what else they may mean
 SHARED = {
-    "$": "USD AUD CAD NZD HKD SGD TWD MXN ARS CLP COP UYU BBD BMD BSD BZD FJD JMD NAD TTD XCD".split(),
-    "¥": ["JPY", "CNY"],
-    "￥": ["CNY", "JPY"],
-    "kr": ["", "SEK", "NOK", "DKK", "ISK"],
-    "r": ["ZAR"],
-    "₨": "PKR INR LKR NPR MUR".split(),
+    "$": ("USD", " USD AUD CAD NZD HKD SGD TWD MXN ARS CLP COP UYU BBD BMD BSD BZD FJD JMD NAD TTD XCD "),
+    "¥": ("JPY", " JPY CNY "),
+    "￥": ("CNY", " JPY CNY "),
+    "kr": ("", " SEK NOK DKK ISK "),
+    "₨": ("PKR", " PKR INR LKR NPR MUR "),
 }
-THREE_DECIMALS = frozenset("BHD IQD JOD KWD LYD OMR TND".split())
-COMMA_DECIMALS = frozenset(
-    "EUR DKK NOK SEK ISK PLN CZK HUF RON BGN RSD BAM TRY RUB UAH BYN KZT BRL ARS CLP COP UYU PYG IDR VND".split()
+_NUMBER = re.compile(r"\d[\d.,' ]*(?:[eE][+-]?\d+)?|[.,]\d+")
+_TYPOGRAPHY = str.maketrans(
+    dict.fromkeys("\xa0\u202f\u2009\u2007\t\r\n", " ") | {"٫": ".", "٬": ",", "．": ".", "，": ",", "−": "-", "’": "'"}
 )
-_NUMBER = re.compile(r"\d[\d.,'’ ]*(?:[eE][+-]?\d+)?|[.,]\d+")
-_PLAIN_NUMBER = re.compile(r"(?:\d+|\d{1,3}(?:([ '’])\d{3})(?:\1\d{3})*)?(?:[.,]\d*)?", re.ASCII)
-_TYPOGRAPHY = str.maketrans(dict.fromkeys("\xa0\u202f\u2009\u2007\t\r\n", " ") | {"٫": ".", "٬": ",", "．": ".", "，": ",", "−": "-"})
 
 
 @dataclass(frozen=True)
@@ -70,50 +68,43 @@ def money(value: str, currency: str = "", decimal: str = "") -> Money:
     `currency` decides what "$" and other shared signs mean; `decimal` is the mark this feed uses, for the numbers
     that do not say it themselves ("1.234").
     """
-    plain = value.translate(_TYPOGRAPHY).strip()
+    plain = (html.unescape(value) if "&" in value else value).translate(_TYPOGRAPHY).strip()
     if plain.casefold() in NOTHING:
         return Money()
     numbers = _NUMBER.findall(plain)
     if len(numbers) != 1:
         return ILLEGIBLE
-    before, _, after = plain.partition(numbers[0])
+    before, number, after = plain.partition(numbers[0])
+    negative = "-" in before or "(" in before or (number[-1].isdigit() and after.startswith("-"))
     said = _currency(f"{before} {after}", currency)
-    if said is None or "-" in before or "(" in before:
+    amount = _amount(number.rstrip(" .,'"), said or currency, decimal)
+    if negative or said is None or amount is None or not math.isfinite(amount):
         return ILLEGIBLE
-    amount = _amount(numbers[0], said or currency, decimal)
-    return ILLEGIBLE if amount is None or not math.isfinite(amount) else Money(amount, said)
+    return Money(amount, said)
 
 
 def _currency(said: str, hint: str) -> str | None:
     """The ISO code for what stands beside a number, "" for nothing, None for what is no currency."""
-    codes = set()
-    for word in said.split():
-        word = word.strip(".,-–—:;*/=+()").casefold() or ""
-        if word.upper() in CURRENCIES:
-            codes.add(word.upper())
-        elif word in SIGNS:
-            codes.add(SIGNS[word])
-        elif word and word not in SHARED:
-            return None
-    shared = [word for word in (part.strip(".,-–—:;*/=+()").casefold() for part in said.split()) if word in SHARED]
-    if not codes and shared:
-        codes = {hint if hint in SHARED[shared[0]] else SHARED[shared[0]][0]}
-    return codes.pop() if len(codes) == 1 else None if codes else ""
+    words = list(filter(None, (word.strip(".,-–—:;*/=+()").casefold() for word in said.split())))
+    words = ["".join(words)] if "".join(words) in SIGNS else words  # "US $"
+    codes = {SIGNS.get(word, word.upper()) for word in words if word not in SHARED}
+    if not codes and words:
+        usual, others = SHARED[words[0]]
+        return hint if hint and f" {hint} " in others else usual
+    return (codes.pop() if codes <= CURRENCIES and len(codes) == 1 else None) if codes else ""
 
 
 def _amount(number: str, currency: str, decimal: str) -> float | None:
-    number = number.rstrip(" .,'’")
     try:
         if "e" in number.casefold():
             return float(number)
         mark = _decimal_mark(number) or _customary_mark(number, currency, decimal)
         whole, _, fraction = number.rpartition(mark) if mark else (number, "", "")
-        groups = re.split(r"[.,'’ ]", whole)
-        if mark in fraction if mark else False:
+        first, *groups = re.split(r"[., ']", whole)
+        alike = len({c for c in whole if not c.isdigit()}) <= 1
+        if groups and not (alike and 0 < len(first) <= 3 and len(groups[-1]) == 3 and {*map(len, groups)} <= {2, 3}):
             return None
-        if len(groups) > 1 and not (0 < len(groups[0]) <= 3 and all(len(group) in (2, 3) for group in groups[1:])):
-            return None
-        return float(f"{''.join(groups) or '0'}.{fraction or '0'}")
+        return float(f"{first}{''.join(groups)}.{fraction}" if fraction else f"{first}{''.join(groups)}")
     except ValueError:
         return None
 
@@ -137,9 +128,9 @@ def _customary_mark(number: str, currency: str, decimal: str) -> str:
         return ""
     if decimal:
         return marks[0] if marks[0] == decimal else ""
-    if currency in THREE_DECIMALS or (marks[0] == "." and currency not in COMMA_DECIMALS):
+    if f" {currency} " in THREE_DECIMALS:
         return marks[0]
-    return ""
+    return "" if marks[0] == "," or f" {currency} " in COMMA_DECIMALS else "."
 
 
 def decimal_mark(column: pa.Array) -> str:
@@ -148,20 +139,19 @@ def decimal_mark(column: pa.Array) -> str:
         mark
         for value in pc.unique(column.drop_null()).to_pylist()
         for number in _NUMBER.findall(value.translate(_TYPOGRAPHY))
-        if (mark := _decimal_mark(number.rstrip(" .,'’")))
+        if (mark := _decimal_mark(number.rstrip(" .,'")))
     ]
     return max(".,", key=marks.count) if marks else ""
 
 
-def prices(column: pa.Array, currency: str, decimal: str, cents: bool) -> tuple[pa.Array, pa.Array, pa.Array]:
-    """Amounts in whole units of their currency, currency codes (null where unsaid), and where the text is illegible."""
+def prices(column: pa.Array, currency: str, decimal: str) -> tuple[pa.Array, pa.Array, pa.Array]:
+    """Amounts, currency codes (null where unsaid), and where the text is illegible."""
     coded = column.dictionary_encode()
     read = [money(value, currency, decimal) for value in coded.dictionary.to_pylist()]
-    amounts = [m.amount / 100 if cents and m.amount is not None else m.amount for m in read]
     return (
-        pa.array(amounts, pa.float64()).take(coded.indices),
-        pa.array([m.currency or None for m in read], pa.string()).take(coded.indices),
-        pc.fill_null(pa.array([not m.legible for m in read], pa.bool_()).take(coded.indices), False),
+        pa.array([price.amount for price in read], pa.float64()).take(coded.indices),
+        pa.array([price.currency or None for price in read], pa.string()).take(coded.indices),
+        pc.fill_null(pa.array([not price.legible for price in read], pa.bool_()).take(coded.indices), False),
     )
 
 

@@ -4,12 +4,15 @@ Nothing of a stranger's file is trusted: not its name, not the sizes it declares
 counts what it gives out and stops at its cap, so that reading a bomb costs no more than the cap.
 """
 
+import codecs
 import io
+import re
 import stat
 import zipfile
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -19,6 +22,13 @@ CHUNK_BYTES = 1 << 18
 HARMLESS_BYTES = 64 << 20  # below this no ratio is suspicious: a feed of one repeated line packs 1000:1
 RATIO = 200  # real feeds pack 5:1 to 40:1
 MEMBERS = 1_000
+BOMS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
 GZIP, ZIP = b"\x1f\x8b", b"PK\x03\x04"
 
 
@@ -174,9 +184,45 @@ def _once(stream: Stream, wrapped: bool) -> Stream:
 def _refuse_overlap(path: Path, infos: list[zipfile.ZipInfo]) -> None:
     """Members that share bytes are how a zip bomb beats every ratio (CVE-2024-0450; Python 3.11.7 opens them)."""
     spans = sorted((info.header_offset, info.header_offset + 30 + info.compress_size) for info in infos)
-    if any(end > start for (_, end), (start, _) in zip(spans, spans[1:], strict=False)):
+    if any(end > start for (_, end), (start, _) in pairwise(spans)):
         raise FeedError(f"{path.name} has overlapping members", expected="an ordinary zip")
 
 
 def _is_clutter(name: str) -> bool:
     return name.startswith("__MACOSX/") or PurePosixPath(name).name.startswith(".") or name.endswith("/Thumbs.db")
+
+
+def encoding_of(stream: IO[bytes]) -> str:
+    """The encoding of a text: its byte order mark, else UTF-8 if it is mostly that, else a legacy guess.
+
+    Reads the whole stream: a Latin-1 feed may show its first umlaut after megabytes of ASCII. A file of UTF-8 with
+    some bad bytes stays UTF-8, so that only those rows suffer.
+    """
+    chunk = stream.read(1 << 20) or b""
+    for mark, name in BOMS.items():
+        if chunk.startswith(mark):
+            return name
+    if 0 in chunk[:2]:
+        return "utf-16-be" if chunk[0] == 0 else "utf-16-le"
+    decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+    good, bad, odd = 0, 0, b""
+    while chunk:
+        text = decoder.decode(chunk)
+        if not text.isascii():
+            wrong = len(re.findall("[\udc80-\udcff]", text))
+            bad += wrong
+            good += len(re.findall("[^\x00-\x7f]", text)) - wrong
+            odd += chunk if wrong and len(odd) < 1 << 20 else b""
+        chunk = stream.read(1 << 20) or b""
+    return "utf-8" if good >= bad else _legacy(odd)
+
+
+def _legacy(sample: bytes) -> str:
+    """Windows-1252, unless so many letters lie beyond ASCII that another script is likelier."""
+    beyond = sum(byte > 127 for byte in sample)
+    if beyond * 4 < sum(byte > 127 or chr(byte).isalpha() for byte in sample):
+        return "cp1252"
+    from charset_normalizer import from_bytes
+
+    best = from_bytes(sample[: 1 << 17]).best()
+    return best.encoding if best else "cp1252"

@@ -19,10 +19,10 @@ NOTHING = frozenset(("", "-", "--", "null", "none", "nan", "n/a", "na", "\\n", "
 
 # ------------------------------------------------------------------------------------------------------------- text
 
-#: characters that show nothing: controls, soft hyphen, zero-width, direction marks, tags
+#: characters that show nothing: controls, soft hyphen, zero-width, direction marks, fillers, tags
 _INVISIBLE = re.compile(
     "[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\xad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
-    "\U000e0000-\U000e0fff]"
+    "\u115f\u1160\u2800\u3164\uffa0\U000e0000-\U000e0fff]"
 )
 _TAG = re.compile(r"<(?:[a-zA-Z/!?])[^<>]*>")
 _INLINE = re.compile(r"</?(?:a|abbr|b|big|em|font|i|mark|s|small|span|strong|sub|sup|u)\b[^<>]*>", re.IGNORECASE)
@@ -172,7 +172,9 @@ def _lines(value: str, keys: Sequence[str]) -> list[str]:
         except (ValueError, RecursionError):
             return value.split("\n")
         parts = parts if isinstance(parts, list) else [parts]
-        texts = [next((part[k] for k in keys if part.get(k)), None) if isinstance(part, dict) else part for part in parts]
+        texts = [
+            next((part[k] for k in keys if part.get(k)), None) if isinstance(part, dict) else part for part in parts
+        ]
         return [str(part) for part in texts if part]
     return value.split("\n")
 
@@ -245,8 +247,12 @@ def maps(columns: dict[str, pa.Array], rows: int) -> pa.MapArray:
     """One map per row of the columns that hold something there."""
     wanted = {name: column for name, column in columns.items() if column.null_count < rows}
     if not wanted:
-        return pa.MapArray.from_arrays(pa.array([0] * (rows + 1), pa.int32()), pa.array([], pa.string()), pa.array([], pa.string()))
-    filled = np.stack([pc.fill_null(pc.not_equal(c, ""), False).to_numpy(zero_copy_only=False) for c in wanted.values()])
+        return pa.MapArray.from_arrays(
+            pa.array([0] * (rows + 1), pa.int32()), pa.array([], pa.string()), pa.array([], pa.string())
+        )
+    filled = np.stack(
+        [pc.fill_null(pc.not_equal(c, ""), False).to_numpy(zero_copy_only=False) for c in wanted.values()]
+    )
     row, column = np.nonzero(filled.T)
     values = pa.concat_arrays(wanted.values()).take(pa.array(column * rows + row))
     keys = pa.array(list(wanted), pa.string()).take(pa.array(column))

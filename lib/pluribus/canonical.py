@@ -1,0 +1,188 @@
+"""From the text columns of a file to canonical rows: what each column means, and what went wrong in which row."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pluribus import fields, prices, values
+from pluribus.errors import FeedError, printable
+from pluribus.raws import Raw
+from pluribus.records import PRODUCT, Feed
+
+RAW_CHARS = 4_000  # kept of a row that could not be read
+
+Mapped = Mapping[str, tuple[str, ...]]
+
+
+class Reading:
+    """One file while it is read: which of its columns means what, and how it writes prices and categories.
+
+    `configured` (canonical -> source columns) wins over `usual`, what the format's columns usually mean, and that
+    over the alias table. What a column means is settled by the first batch in which it holds something.
+    """
+
+    def __init__(self, feed: Feed, *, configured: Mapped, usual: Mapped, fixed: bool, field_chars: int) -> None:
+        self.feed, self.usual, self.field_chars = feed, usual, field_chars
+        self.configured, self.fixed = configured, fixed
+        self.mapping: dict[str, tuple[str, ...]] = dict(configured)
+        self.decimals: dict[str, str] = {}
+        self.levels = ""
+
+    def learn(self, raw: Raw) -> None:
+        """Settle what the columns of this batch mean. Raises FeedError when a configured one is missing.
+
+        Where rows need not name every column, only the one of the product id must be there: no row on sale is no
+        mistake.
+        """
+        names = [name for name, column in raw.columns.items() if pc.any(pc.not_equal(column, "")).as_py()]
+        if len(raw.broken) < raw.rows:
+            _require(raw.columns, {c: s for c, s in self.configured.items() if self.fixed or c == "product_id"})
+        usual = {c: s for c, s in self.usual.items() if c not in self.mapping and set(s) <= set(names)}
+        self.mapping = fields.found(names, self.mapping | usual)
+
+    def batch(self, raw: Raw, row: int) -> pa.RecordBatch:
+        """The rows of records.PRODUCT, the first of which is number `row`."""
+        rows = Rows(raw, self.field_chars)
+        made = {name: array for name in self.mapping if (array := self._made(name, rows)) is not None}
+        made |= self._money(rows)
+        if self.feed.locale:
+            made["locale"] = pc.coalesce(made.get("locale", rows.blank), pa.scalar(self.feed.locale))
+        made["row"] = pa.array(np.arange(row, row + raw.rows))
+        made["deleted"] = made.get("deleted", pa.array(np.zeros(raw.rows, bool)))
+        made["defects"] = pa.array([rows.defects.get(i) for i in range(raw.rows)], PRODUCT.field("defects").type)
+        made["extra"] = values.maps(rows.rest({name for names in self.mapping.values() for name in names}), raw.rows)
+        columns = [made[f.name] if f.name in made else pa.nulls(raw.rows, f.type) for f in PRODUCT]
+        return pa.RecordBatch.from_arrays(columns, schema=PRODUCT)
+
+    def _made(self, canonical: str, rows: "Rows") -> pa.Array | None:
+        """One canonical column; those about money are made together."""
+        sources = self.mapping[canonical]
+        column = rows.joined(sources, fields.JOINTS.get(canonical, " "))
+        if column is None or canonical in ("price", "sale_price", "currency"):
+            return None
+        match canonical:
+            case "product_id":
+                made, bad = values.identifiers(column)
+                rows.refuse(canonical, made, bad, "ID")
+                made = pc.if_else(bad, None, made)
+            case "group_id":
+                made, _ = values.identifiers(column)
+            case "link":
+                made = values.links(column)
+            case "deleted":
+                made = values.flags(column)
+            case "images":
+                made = values.pictures([rows.columns[name] for name in sources if name in rows.columns])
+                for name in sources:
+                    rows.keep(name, values.no_pictures)
+            case "availability":
+                made = values.availabilities(column)
+                rows.keep(sources[0], lambda _: pc.is_null(made))
+            case "category":
+                self.levels = self.levels or values.level_mark(column)
+                made, more = values.paths(column, self.levels, several=fields.plain(sources[0]) == "categories")
+                rows.keep(sources[0], lambda _: more)
+            case "description":
+                made = values.texts(column)
+            case _:
+                made = values.texts(pc.replace_substring(column, "\n", ", "))
+        return made
+
+    def _money(self, rows: "Rows") -> dict[str, pa.Array]:
+        """price, sale_price and the currency of both: said beside the price, in its own column, or configured."""
+        made: dict[str, pa.Array] = {}
+        said: list[pa.Array] = []
+        for name, code in (("price", "PRICE"), ("sale_price", "SALE_PRICE")):
+            column = rows.joined(self.mapping.get(name, ()), " ")
+            if column is not None:
+                decimal = self.decimals[name] = self.decimals.get(name) or prices.decimal_mark(column)
+                made[name], currency, bad = prices.prices(column, self.feed.currency, decimal)
+                rows.refuse(name, column, bad, code)
+                said.append(currency)
+        own = rows.joined(self.mapping.get("currency", ()), " ")
+        if own is not None:
+            said.append(prices.currencies(own, self.feed.currency))
+            rows.keep(self.mapping["currency"][0], lambda _: pc.is_null(said[-1]))
+        if said:
+            made["currency"] = pc.coalesce(*said, pa.scalar(self.feed.currency or None, pa.string()))
+        if self.feed.price_unit == "cents":
+            made |= {name: pc.divide(made[name], 100.0) for name in ("price", "sale_price") if name in made}
+        return made
+
+
+class Rows:
+    """A batch under way: its columns, and what has gone wrong in which row."""
+
+    def __init__(self, raw: Raw, field_chars: int) -> None:
+        self.columns, self.count = dict(raw.columns), raw.rows
+        self.blank = pa.nulls(raw.rows, pa.string())
+        self.defects: dict[int, list[str]] = {}
+        self.notes: dict[str, dict[int, str]] = {}
+        for i, (code, text) in raw.broken.items():
+            self.defects[i] = [code]
+            self.notes.setdefault("raw", {})[i] = printable(text, RAW_CHARS)
+        for name, column in raw.columns.items():
+            if (pc.max(pc.binary_length(column)).as_py() or 0) > field_chars:
+                self._mark(pc.greater(pc.utf8_length(column), field_chars), "LEN")
+                self.columns[name] = pc.utf8_slice_codeunits(column, 0, field_chars)
+
+    def joined(self, sources: Sequence[str], joint: str) -> pa.Array | None:
+        """Source columns as one, with `joint` between what is there; None if none of them is."""
+        columns = [self.columns[name] for name in sources if name in self.columns]
+        return values.join(columns, joint) if columns else None
+
+    def refuse(self, name: str, column: pa.Array, bad: pa.Array, code: str) -> None:
+        """Records a defect in the `bad` rows, and keeps their text as a note."""
+        self._mark(bad, code)
+        self._note(name, column, bad)
+
+    def keep(self, source: str, where: Callable[[pa.Array], pa.Array]) -> None:
+        """Keeps in `extra` what a source column says where it was not wholly understood."""
+        if source in self.columns:
+            self._note(source, self.columns[source], where(self.columns[source]))
+
+    def rest(self, used: set[str]) -> dict[str, pa.Array]:
+        """The columns without a canonical place, and the notes."""
+        rest = {name: column for name, column in self.columns.items() if name not in used}
+        for name, texts in self.notes.items():
+            noted = pa.array([texts.get(i) for i in range(self.count)], pa.string())
+            rest[name] = pc.coalesce(noted, rest.get(name, self.blank))
+        return rest
+
+    def _mark(self, where: pa.Array, code: str) -> None:
+        for i in _positions(where):
+            if code not in self.defects.setdefault(i, []):
+                self.defects[i].append(code)
+
+    def _note(self, name: str, column: pa.Array, where: pa.Array) -> None:
+        for i in _positions(where):
+            if text := column[i].as_py():
+                self.notes.setdefault(name, {})[i] = printable(text, RAW_CHARS) if name == "product_id" else text
+
+
+def configured(columns: Mapping[str, str | Sequence[str]]) -> dict[str, tuple[str, ...]]:
+    """A shop's own mapping as tuples; "" leaves a column out. Raises FeedError for a canonical name we do not have."""
+    for canonical in columns:
+        if canonical not in fields.ALIASES:
+            known = ", ".join(fields.closest(canonical, fields.ALIASES))
+            raise FeedError(f"columns names {canonical!r}, which is no column of ours", expected=f"one of {known}")
+    return {c: tuple(filter(None, (names,) if isinstance(names, str) else names)) for c, names in columns.items()}
+
+
+def _require(there: Mapping[str, pa.Array], mapping: Mapped) -> None:
+    for canonical, sources in mapping.items():
+        for source in sources:
+            if source not in there:
+                names = ", ".join(repr(name) for name in fields.closest(source, there))
+                raise FeedError(
+                    f"columns.{canonical} names {source!r}, which the feed does not have",
+                    expected=f"one of {names}",
+                    do="mend [feeds.columns]",
+                )
+
+
+def _positions(where: pa.Array) -> list[int]:
+    positions: list[int] = np.flatnonzero(pc.fill_null(where, False).to_numpy(zero_copy_only=False)).tolist()
+    return positions

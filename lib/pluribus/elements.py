@@ -1,0 +1,147 @@
+"""Items of an XML document, one after the other, in memory bounded by one item.
+
+defusedxml refuses every DOCTYPE and with it all entities; elements are emptied as soon as they have been read, and
+depth, attributes and the size of one item are bounded.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import IO, Any
+from xml.etree.ElementTree import Element, ParseError
+
+from pluribus.errors import FeedError
+
+Place = tuple[str, ...]  # the names of the elements from the root
+
+ITEM_BYTES = 1 << 25
+DEPTH = 64
+SURVEYED = 20_000  # elements looked at to find out which are the items
+GOOGLE = "http://base.google.com/ns/1.0"
+ITEM_TAGS = ("item", "entry", "product", "offer", "shopitem", "article", "produkt", "row", "record")
+MARKUP = re.compile(r"p|br|b|i|u|em|strong|span|div|[uo]l|li|a|h\d|table|tr|td|img|font", re.IGNORECASE)
+
+
+class Watched:
+    """A stream that refuses to give out more than one item's worth of bytes between two items."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self.stream, self.given = stream, 0
+
+    def read(self, size: int = -1) -> bytes:
+        data = self.stream.read(size) or b""
+        self.given += len(data)
+        if self.given > ITEM_BYTES:
+            raise FeedError(f"an XML element is larger than {ITEM_BYTES:,} bytes", expected="one product per item")
+        return data
+
+
+def xml_items(open_bytes: Callable[[], IO[bytes]]) -> Iterator[dict[str, str]]:
+    """The elements that repeat (item, entry, product ...), flattened; attributes are values too.
+
+    Names in Google's namespace start with "g:", other namespaces are dropped. Raises FeedError for a DOCTYPE, for
+    entities, for what is not well-formed, with the number of items before.
+    """
+    with open_bytes() as stream:
+        path = _items_path(_walk(Watched(stream)))
+    count = 0
+    with open_bytes() as stream:
+        watched = Watched(stream)
+        try:
+            for place, element in _walk(watched, keep=path):
+                if place == path:
+                    yield _flat_element(element)
+                    count += 1
+                    watched.given = 0
+        except FeedError as error:
+            raise FeedError(f"after {count:,} items {error.came}", expected=error.expected, do=error.do) from error
+
+
+def xml_opening(open_bytes: Callable[[], IO[bytes]]) -> tuple[str, list[str]]:
+    """Name of the element that holds an item, and the names in the first. Raises FeedError for none."""
+    with open_bytes() as stream:
+        path = _items_path(_walk(Watched(stream)))
+    return path[-1], list(next(xml_items(open_bytes)))
+
+
+def _walk(stream: Watched, keep: Place | None = None) -> Iterator[tuple[Place, Element]]:
+    """Every element at its end, with its path; elements outside `keep` are emptied as soon as they have ended."""
+    from defusedxml import DefusedXmlException
+    from defusedxml.ElementTree import iterparse
+
+    stack: list[Any] = []
+    names: list[str] = []
+    try:
+        for event, element in iterparse(stream, events=("start", "end"), forbid_dtd=True):
+            if event == "start":
+                stack.append(element)
+                names.append(_local(element.tag))
+                if len(stack) > DEPTH or len(element.attrib) > 1000:
+                    raise FeedError(
+                        "the XML is nested too deeply or has too many attributes", expected="plain products"
+                    )
+                continue
+            path = tuple(names)
+            stack.pop()
+            names.pop()
+            yield path, element
+            inside = keep is not None and len(path) > len(keep) and path[: len(keep)] == keep
+            if stack and not inside:
+                stack[-1].remove(element)
+    except DefusedXmlException as error:
+        raise FeedError(
+            "the XML has a DOCTYPE or entities", expected="plain XML", do="leave the DOCTYPE out"
+        ) from error
+    except (ParseError, UnicodeDecodeError, LookupError, ValueError) as error:
+        raise FeedError(f"the XML is not well-formed: {error}", do="deliver the file again") from error
+
+
+def _items_path(elements: Iterator[tuple[Place, Element]]) -> Place:
+    """The path of the items: a customary name, nearest to the root, else what repeats nearest to the root."""
+    counts: Counter[Place] = Counter()
+    children: Counter[Place] = Counter()
+    for seen, (path, element) in enumerate(elements):
+        children[path[:-1]] += 1
+        if children.pop(path, 0) + len(element.attrib) >= 2:
+            counts[path] += 1
+        if seen > SURVEYED and counts:
+            break
+    known = [path for path in counts if path[-1].casefold() in ITEM_TAGS]
+    repeated = [path for path in counts if counts[path] > 1 and len(path) > 1]
+    candidates = known or repeated or [path for path in counts if len(path) > 1]
+    if not candidates:
+        raise FeedError("the XML holds no items", expected="repeated elements such as <item>")
+    return min(candidates, key=lambda path: (len(path), -counts[path]))
+
+
+def _flat_element(element: Element) -> dict[str, str]:
+    values: dict[str, list[str]] = {}
+    _gather(element, "", values)
+    return {name: "\n".join(lines) for name, lines in values.items() if any(lines)}
+
+
+def _gather(element: Element, prefix: str, values: dict[str, list[str]]) -> None:
+    for name, text in element.attrib.items():
+        values.setdefault(f"{prefix}{_local(name)}", []).append(text.strip())
+    for child in element:
+        name = prefix + _name(child)
+        if len(child) and not any(MARKUP.fullmatch(_local(part.tag)) for part in child):
+            _gather(child, f"{name}.", values)
+            continue
+        text = " ".join(child.itertext()).strip()
+        named = child.attrib.get("name")
+        if text and named:  # <param name="Colour">red</param>
+            name = f"{prefix}{named}"
+        text = text or next((child.attrib[key] for key in ("href", "url", "src", "value") if key in child.attrib), "")
+        values.setdefault(name, []).append(text)
+        for key, value in child.attrib.items():
+            if value.strip() not in (text, named):
+                values.setdefault(f"{name}.{_local(key)}", []).append(value.strip())
+
+
+def _name(element: Element) -> str:
+    return ("g:" if str(element.tag).startswith(f"{{{GOOGLE}}}") else "") + _local(element.tag)
+
+
+def _local(tag: Any) -> str:
+    return str(tag).rpartition("}")[2]
