@@ -62,7 +62,7 @@ def plan(batches: Sequence[Batch], expected: Mapping[str, int]) -> list[Any]:
 @card
 def ingest(store: Store, jobs: Sequence[Job]) -> list[Any]:
     """What came in: products with their pictures, how full the columns are, which pictures could not be had."""
-    columns = {"rows": _count("rows"), "pictures": _count("pictures"), "references settled now": _count("fetched")}
+    columns = {"rows": _count("rows"), "pictures": _count("pictures"), "references settled": _count("fetched")}
     about = "Feeds and pictures became one immutable snapshot per shop."
     return _step("ingest", about, store, jobs, columns, chapters.ingest)
 
@@ -99,8 +99,8 @@ def build(store: Store, jobs: Sequence[Job]) -> list[Any]:
         "products": _count("accepted"),
         "with picture": _count("with picture"),
         "with text": _count("with text"),
-        "recall@10 of picture queries": lambda job: job.scores.get("recall@10 picture"),
-        "recall@10 of text queries": lambda job: job.scores.get("recall@10 text"),
+        "recall@10 by picture": lambda job: job.scores.get("recall@10 picture"),
+        "recall@10 by text": lambda job: job.scores.get("recall@10 text"),
     }
     about = "Vectors became an index and the other files of a release, which nobody sees yet."
     return _step("build", about, store, jobs, columns, chapters.build)

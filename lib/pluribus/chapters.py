@@ -18,7 +18,7 @@ from pluribus.thumbnails import thumbnails
 SHOWN = 12  # products in a grid
 ROWS_SHOWN = 15  # quarantined rows in a table
 QUERIES, NEAREST = 4, 5
-TITLE_CHARS = 60
+TITLE_CHARS, CAME_CHARS = 60, 160
 
 
 def ingest(store: Store, job: Job) -> list[Any]:
@@ -29,6 +29,7 @@ def ingest(store: Store, job: Job) -> list[Any]:
     path = store.local(snapshots.rows_key(taken.id))
     currency, prices = glimpses.prices(path, taken.rows)
     extra = ", ".join(f"{name} ({n:,})" for name, n in glimpses.unplaced(path).items())
+    filled = glimpses.filled(path)
     known = {
         "snapshot": taken.id,
         "read": taken.asof[:19],
@@ -37,13 +38,14 @@ def ingest(store: Store, job: Job) -> list[Any]:
         "deleted by tombstones": taken.deleted or "",
         "distinct good pictures": taken.pictures,
         "picture references that led nowhere": taken.picture_faults,
-        "source columns without a place of their own (of the first 1,000 rows)": extra,
+        "source columns kept as extra (of the first 1,000 rows)": extra,
+        "columns that no row has": ", ".join(name for name, share in filled.items() if not share),
     }
     return [
         _sample(store, glimpses.spread(path, taken.rows)),
         layout.facts(known | _live(store, job)),
         layout.prose("The share of rows that have each column; `pictures`: at least one that could be read."),
-        layout.table([{name: percent(share) for name, share in glimpses.filled(path).items()}]),
+        layout.table([{name: percent(share) for name, share in filled.items() if share}]),
         _faults(glimpses.faults(path)),
         _bars(glimpses.tally(path, "category"), "products of each category"),
         _bars(glimpses.tally(path, "brand"), "products of each brand"),
@@ -261,20 +263,19 @@ def _link(store: Store, prefix: str) -> Any:
 def _refused(store: Store, rows: Sequence[Mapping[str, Any]]) -> Any:
     """Quarantined rows with their pictures."""
     found = thumbnails(store, [row["picture"] for row in rows if row["picture"]], packs=2)
-    return layout.table(
-        [
-            {
-                "quarantined": layout.thumbnail(found.get(row["picture"] or "")),
-                "row": f"{row['row']}",
-                "product": row["product_id"] or "no id",
-                "title": _title(row),
-                "price": _price(row),
-                "why": "\n".join(row["reasons"]),
-                "as it came": row["came"][:120],
-            }
-            for row in rows
-        ]
-    )
+    shown = [
+        {
+            "quarantined": layout.thumbnail(found.get(row["picture"] or "")),
+            "row": f"{row['row']}",
+            "product": row["product_id"] or "no id",
+            "title": _title(row),
+            "price": _price(row),
+            "why": "\n".join(row["reasons"]),
+            "as it came": row["came"][:CAME_CHARS],
+        }
+        for row in rows
+    ]
+    return layout.table(shown)
 
 
 def _neighbours(store: Store, job: Job) -> list[Any]:

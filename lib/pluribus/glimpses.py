@@ -20,9 +20,10 @@ SHOWN = """
     from rows {which} limit $most"""
 SPREAD = SHOWN.format(more="", which="where row % $step = 0 order by row")
 
-#: The first rows of each reason in turn, so that a reason of ten rows is seen beside one of ten thousand.
+#: The first rows of each reason, so that a reason of ten rows is seen beside one of ten thousand.
 REFUSED = SHOWN.format(
-    more=", reasons, extra", which="order by row_number() over (partition by reasons[1] order by row), row"
+    more=", reasons, extra",
+    which="qualify row_number() over (partition by reasons[1] order by row) <= 4 order by reasons[1], row",
 )
 
 FILLED = r"""
@@ -92,7 +93,7 @@ def spread(path: Path, n_rows: int) -> list[dict[str, Any]]:
 
 
 def refused(path: Path, most: int) -> list[dict[str, Any]]:
-    """A few rows of a quarantine, of every reason in turn; `came` is the text that could not be read."""
+    """A few quarantined rows of each first reason; `came` is the text that could not be read."""
     rows = _rows(REFUSED, {"most": most}, rows=tables.scan(path))
     return [row | {"came": _unread(dict(row["extra"] or []))} for row in rows]
 

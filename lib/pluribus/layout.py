@@ -15,11 +15,12 @@ CELL_CHARS = 240
 GRID_COLUMNS = 6
 
 #: Metaflow centres every cell under wide margins; ten columns want less. A grid of pictures has no header, and columns
-#: of one width; a table of facts has no header either, and a narrow first column.
+#: of one width; a table of facts has no header either, and a narrow first column; the last of many columns says why.
 STYLE = """<style>
 .mf-card th, .mf-card td {padding: .3rem .7rem; text-align: left; font-variant-numeric: tabular-nums}
 .mf-card td {overflow-wrap: break-word; white-space: pre-line}
 .mf-card table:not(:has(td:nth-child(13))) td {min-width: 5rem}
+.mf-card table:has(td:nth-child(8)) td:last-child {min-width: 16rem}
 .mf-card .tableContainer, .mf-card section {margin-top: 1.2rem}
 .mf-card .sectionItems .tableContainer {margin-top: 0}
 .mf-card .sectionItems {grid-gap: 1rem}
