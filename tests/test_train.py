@@ -1,6 +1,7 @@
 """Contrastive training: it learns, resumes where it was killed, and knows whose caption is whose."""
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,15 @@ from pluribus import encoders, train
 from pluribus.errors import ConfigError, ModelError
 
 COLOURS = {"red": (200, 20, 20), "green": (20, 180, 40), "blue": (30, 40, 200), "white": (250, 250, 250)}
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Threads that wait for each other make tiny batches ten times slower on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture
@@ -81,9 +91,9 @@ def test_equal_captions_are_positives_of_each_other(encoder: encoders.Encoder) -
     """So are captions that were not drawn: whatever is true of a picture is."""
     captions = [("dress", "red dress"), ("Red Dress", "dress"), ("mug",)]
     sources = [train.Pairs(np.zeros((3, 3, 32, 32), np.uint8), captions)]
-    texts = train.Texts.of(encoder, sources)
-    assert len(texts.tokens) == 3
-    squares, tokens, positives = texts.batch(sources, 64, np.random.default_rng(0))
+    batches = train.Batches.of(encoder, sources)
+    assert len(batches.tokens) == 3
+    squares, tokens, positives = batches.draw(64, np.random.default_rng(0))
     assert len(squares) == 64
     assert len(tokens) == 3
     kinds = {tuple(row) for row in positives.int().tolist()}
@@ -106,8 +116,17 @@ def test_sources_are_mixed_by_their_shares(encoder: encoders.Encoder) -> None:
     sources = [
         train.Pairs(np.full((5, 3, 32, 32), i, np.uint8), [(str(i),)] * 5, share) for i, share in ((0, 3.0), (1, 1.0))
     ]
-    squares, _, _ = train.Texts.of(encoder, sources).batch(sources, 2000, np.random.default_rng(0))
+    squares, _, _ = train.Batches.of(encoder, sources).draw(2000, np.random.default_rng(0))
     assert abs((squares[:, 0, 0, 0] == 0).float().mean().item() - 0.75) < 0.05
+
+
+def test_a_batch_takes_few_groups(encoder: encoders.Encoder) -> None:
+    groups = np.arange(60) // 3
+    squares = np.broadcast_to(groups.astype(np.uint8)[:, None, None, None], (60, 3, 32, 32))
+    batches = train.Batches.of(encoder, [train.Pairs(squares, [("dress",)] * 60, groups=groups)])
+    drawn = [set(batches.draw(50, np.random.default_rng(step))[0][:, 0, 0, 0].tolist()) for step in range(30)]
+    assert max(map(len, drawn)) <= train.GROUPS
+    assert set().union(*drawn) == set(range(20))
 
 
 def test_the_learning_rate_rises_then_falls() -> None:
