@@ -27,6 +27,7 @@ class Reading:
         self.feed, self.usual, self.field_chars = feed, usual, field_chars
         self.configured, self.fixed = configured, fixed
         self.mapping: dict[str, tuple[str, ...]] = dict(configured)
+        self.learnt = False
         self.decimals: dict[str, str] = {}
         self.levels = ""
 
@@ -36,9 +37,15 @@ class Reading:
         Where rows need not name every column, only the one of the product id must be there: no row on sale is no
         mistake.
         """
-        names = [name for name, column in raw.columns.items() if pc.any(pc.not_equal(column, "")).as_py()]
-        if len(raw.broken) < raw.rows:
+        names = [
+            name
+            for name, column in raw.columns.items()
+            if pc.any(pc.not_equal(column, "")).as_py()
+            and not (fields.plain(name) in ("type", "producttype") and values.are_kinds(column))
+        ]
+        if not self.learnt and len(raw.broken) < raw.rows:
             _require(raw.columns, {c: s for c, s in self.configured.items() if self.fixed or c == "product_id"})
+            self.learnt = True
         usual = {c: s for c, s in self.usual.items() if c not in self.mapping and set(s) <= set(names)}
         self.mapping = fields.found(names, self.mapping | usual)
 
@@ -122,7 +129,7 @@ class Rows:
         self.notes: dict[str, dict[int, str]] = {}
         for i, (code, text) in raw.broken.items():
             self.defects[i] = [code]
-            self.notes.setdefault("raw", {})[i] = printable(text, RAW_CHARS)
+            self.notes.setdefault("raw", {})[i] = printable(text.rstrip("\r\n"), RAW_CHARS)
         for name, column in raw.columns.items():
             if (pc.max(pc.binary_length(column)).as_py() or 0) > field_chars:
                 self._mark(pc.greater(pc.utf8_length(column), field_chars), "LEN")

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
-from pluribus import raws
+from pluribus import fields, raws
 from pluribus.errors import FeedError
 
 #: A record, or the text of one that could not be split into the header's columns.
@@ -46,29 +46,41 @@ class Dialect:
 
 
 def sniff(text: IO[str], delimiter: str = "", width: int = 0) -> Dialect:
-    """The dialect that reads most of the beginning of `text` as records as wide as the first one (or `width`).
-
-    Raises FeedError when no delimiter makes a table of it.
+    """The dialect that makes the best table of the beginning of `text`: most rows are as wide as the header (or
+    `width`), and most names in the header are known. Raises FeedError when none makes a table of it.
     """
     sample = text.read(SAMPLE_CHARS)
     if len(sample) == SAMPLE_CHARS:
         sample = sample[: sample.rfind("\n") + 1] or sample
-    preamble = re.match(r'"?sep=(.)"?\r?\n', sample, re.IGNORECASE)
-    skip, delimiter = (1, delimiter or preamble[1]) if preamble else (0, delimiter)
-    sample = sample[preamble.end() :] if preamble else sample
+    skip, said = _preamble(sample)
+    sample = "".join(sample.splitlines(keepends=True)[skip:]) if skip else sample
     found = []
-    for candidate in [delimiter] if delimiter else DELIMITERS:
+    for mark in [delimiter or said] if delimiter or said else DELIMITERS:
         for escape in (None, "\\") if '\\"' in sample else (None,):
-            dialect = Dialect(candidate, escape, skip)
-            columns = width or len(_first(Lines(io.StringIO(sample)), dialect))
-            records = list(_records(Lines(io.StringIO(sample)), dialect, columns)) if columns > 1 or delimiter else []
-            if records:
-                share = sum(not isinstance(record, str) for record in records) / len(records)
-                found.append((share >= 0.5, columns if share >= 0.9 else 0, share, escape is None, dialect))
-    best = max(found, key=lambda score: score[:4], default=None)
-    if best is None or not (best[0] or delimiter):
-        raise FeedError("the text is no table", expected="columns separated by , ; | or tab", do="set feed.delimiter")
-    return best[4]
+            dialect = Dialect(mark, escape, skip)
+            names = [] if width else _first(Lines(io.StringIO(sample)), dialect)
+            share = _share(sample, dialect, width or len(names), headed=not width)
+            known = sum(map(fields.is_known, names))
+            score = (share >= 0.5, known, share >= 0.9, len(names), share, escape is None)
+            if len(names) > 1 or width or delimiter:
+                found.append((score, dialect))
+    best = max(found, key=lambda candidate: candidate[0], default=None)
+    if best is None or not (delimiter or best[0][0] or best[0][1] > 1):
+        raise FeedError("the text is no table", expected="columns separated by , ; | or tab", do="set delimiter")
+    return best[1]
+
+
+def _preamble(sample: str) -> tuple[int, str]:
+    """How many lines come before the header, and the delimiter that they tell: Excel's "sep=;", Facebook's remarks."""
+    said = re.match(r'"?sep=(.)"?\r?\n', sample, re.IGNORECASE)
+    remarks = re.match(r'("?# ?(Required|Optional).*\n)*', sample[said.end() :] if said else sample)
+    return bool(said) + (remarks[0].count("\n") if remarks else 0), said[1] if said else ""
+
+
+def _share(sample: str, dialect: Dialect, width: int, *, headed: bool) -> float:
+    """Share of the rows that have `width` fields."""
+    records = list(_records(Lines(io.StringIO(sample)), dialect, width))[headed:]
+    return sum(isinstance(record, list) for record in records) / len(records) if records else float(headed)
 
 
 def header_of(text: IO[str], dialect: Dialect) -> tuple[list[str], int]:

@@ -14,7 +14,8 @@ Rows = Iterator[Row | str]  # text is a row that could not be read, and passes t
 
 DEFAULT = "Default Title"  # Shopify's name for the only variant of a product without options
 VARIANTS = ("variants", "variations", "skus")
-OWN = {"id", "sku", "barcode", "ean", "gtin", "upc", "mpn"}  # never inherited by a variant
+IDENTITIES = ("id", "product_id", "productId", "sku")
+OWN = (*IDENTITIES, "barcode", "ean", "gtin", "upc", "mpn")  # say which article it is: a variant does not inherit them
 
 
 def shopify_rows(rows: Rows) -> Rows:
@@ -71,12 +72,14 @@ def variants(item: Row) -> list[Row]:
     if not key or not all(isinstance(part, dict) for part in item[key]):
         return [item]
     product = {name: value for name, value in item.items() if name != key}
-    group = next((product[name] for name in ("id", "product_id", "sku", "handle") if product.get(name)), None)
-    made = [_variant(product, part) for part in item[key]]
-    for place, variant in enumerate(made, 1):
-        variant.setdefault("group_id", group)
-        if not OWN & item[key][place - 1].keys() and group is not None:
-            variant["id"] = f"{group}/{place}"
+    identity = next((name for name in IDENTITIES if product.get(name)), "id")
+    group = product.get(identity) or product.get("handle")
+    made = []
+    for place, part in enumerate(item[key], 1):
+        own = {name: value for name, value in part.items() if name not in IDENTITIES or value != group}
+        if identity not in own:  # then products without variants could not be told from these by one column
+            own[identity] = next((own[name] for name in IDENTITIES if own.get(name)), f"{group}/{place}")
+        made.append({"group_id": group} | _variant(product, own))
     return made
 
 
@@ -90,7 +93,8 @@ def _variant(product: Row, variant: Row) -> Row:
             own[str(option.get("name"))] = value
     if "compare_at_price" in variant:
         own |= _reduced(str(own.get("price", "")), str(own.get("compare_at_price", "")))
-    return {name: value for name, value in product.items() if name not in OWN} | own | _own_pictures(product, own)
+    inherited = {f"parent.{name}" if name in OWN else name: value for name, value in product.items()}
+    return inherited | own | _own_pictures(product, own)
 
 
 def _own_pictures(product: Row, own: Row) -> Row:

@@ -45,14 +45,19 @@ def xml_items(open_bytes: Callable[[], IO[bytes]]) -> Iterator[dict[str, str]]:
     with open_bytes() as stream:
         path = _items_path(_walk(Watched(stream)))
     count = 0
+    categories: dict[str, str] = {}  # YML lists them before the offers, each after its parent
     with open_bytes() as stream:
         watched = Watched(stream)
         try:
             for place, element in _walk(watched, keep=path):
                 if place == path:
-                    yield _flat_element(element)
+                    yield _flat_element(element) | _category(element, categories)
                     count += 1
                     watched.given = 0
+                elif place[-1] == "category" and "id" in element.attrib and place[: len(path)] != path:
+                    parent = categories.get(element.attrib.get("parentId", ""), "")
+                    levels = [parent, (element.text or "").strip()]
+                    categories[element.attrib["id"]] = " > ".join(filter(None, levels))
         except FeedError as error:
             raise FeedError(f"after {count:,} items {error.came}", expected=error.expected, do=error.do) from error
 
@@ -114,6 +119,11 @@ def _items_path(elements: Iterator[tuple[Place, Element]]) -> Place:
     return min(candidates, key=lambda path: (len(path), -counts[path]))
 
 
+def _category(element: Element, categories: dict[str, str]) -> dict[str, str]:
+    path = categories.get((element.findtext("categoryId") or "").strip(), "")
+    return {"category": path} if path and element.find("category") is None else {}
+
+
 def _flat_element(element: Element) -> dict[str, str]:
     values: dict[str, list[str]] = {}
     _gather(element, "", values)
@@ -125,6 +135,9 @@ def _gather(element: Element, prefix: str, values: dict[str, list[str]]) -> None
         values.setdefault(f"{prefix}{_local(name)}", []).append(text.strip())
     for child in element:
         name = prefix + _name(child)
+        if pair := _pair(child):  # <PARAM><PARAM_NAME>Colour</PARAM_NAME><VAL>red</VAL></PARAM>
+            values.setdefault(prefix + pair[0], []).append(pair[1])
+            continue
         if len(child) and not any(MARKUP.fullmatch(_local(part.tag)) for part in child):
             _gather(child, f"{name}.", values)
             continue
@@ -137,6 +150,14 @@ def _gather(element: Element, prefix: str, values: dict[str, list[str]]) -> None
         for key, value in child.attrib.items():
             if value.strip() not in (text, named):
                 values.setdefault(f"{name}.{_local(key)}", []).append(value.strip())
+
+
+def _pair(element: Element) -> tuple[str, str] | None:
+    """The name and value that an element with just these two children states."""
+    texts = {_local(child.tag).casefold(): (child.text or "").strip() for child in element if not len(child)}
+    name = next((texts[tag] for tag in ("param_name", "attribute_name", "name", "key") if texts.get(tag)), "")
+    value = next((texts[tag] for tag in ("val", "value", "attribute_value") if texts.get(tag)), "")
+    return (name, value) if name and value and len(element) <= 3 else None
 
 
 def _name(element: Element) -> str:

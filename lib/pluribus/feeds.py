@@ -12,7 +12,7 @@ import tempfile
 import zlib
 from base64 import b64decode
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -225,7 +225,9 @@ def _parquet(source: Source) -> Iterator[Raw]:
         shutil.copyfileobj(packed, file)
         try:
             parquet = pq.ParquetFile(file)
-            yield from _items(_parquet_rows(parquet, source.limits), source, "COLUMNS")
+            for raw in _items(_parquet_rows(parquet, source.limits), source, "COLUMNS"):
+                unused = dict.fromkeys(parquet.schema_arrow.names, pa.nulls(raw.rows, pa.string()))
+                yield replace(raw, columns=unused | raw.columns)
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             name = source.stream.name
             raise FeedError(f"{name} is no sound Parquet file: {error}", do="deliver it again") from error

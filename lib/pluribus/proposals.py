@@ -29,7 +29,7 @@ class Look:
 
 
 def look(path: Path, *, rows: int = 1000, feed: Feed | None = None) -> Look:
-    """A file (of a zip, its first) judged by at least its first `rows` rows. Raises FeedError when it cannot be read."""
+    """A file (of a zip, its first) judged by its first `rows` rows or more. Raises FeedError when it is unreadable."""
     limits = Limits()
     source = Source(streams.unwrap(path, limits.feed_bytes)[0], feed or Feed(source=()), limits)
     texts: list[Raw] = []

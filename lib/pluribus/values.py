@@ -107,8 +107,8 @@ def _availability(value: str) -> str | None:
 
 # -------------------------------------------------------------------------------------------------------- categories
 
-_LEVELS = re.compile(r"\s*(?:>|»|›|→|::)\s*")
-_ROOTS = frozenset(("defaultcategory", "rootcatalog", "root", "home"))
+_LEVELS = re.compile(r"\s*(?:>|»|›|→|::)\s*|\s+\|\s+")
+_ROOTS = frozenset(("defaultcategory", "rootcatalog"))  # Magento's, above every category
 
 
 def level_mark(column: pa.Array) -> str:
@@ -177,6 +177,16 @@ def _lines(value: str, keys: Sequence[str]) -> list[str]:
         ]
         return [str(part) for part in texts if part]
     return value.split("\n")
+
+
+#: what shop systems call kinds of items, in a column that they name "type"
+_KINDS = "simple configurable grouped bundle virtual downloadable variable variation external product p"
+
+
+def are_kinds(column: pa.Array) -> bool:
+    """Whether a column tells only which kind of item each row is, and no category."""
+    said = column.filter(pc.not_equal(column, ""))
+    return bool(pc.all(pc.is_in(pc.utf8_lower(said), pa.array(_KINDS.split()))).as_py())
 
 
 # ---------------------------------------------------------------------------------------------------------- pictures
