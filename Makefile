@@ -3,7 +3,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help install demo test check slow bench app mini lock clean
+.PHONY: help install demo test check slow bench mini lock clean
 
 help: ## what each target does
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -31,6 +31,9 @@ check: install ## ruff and mypy
 
 slow: install ## tests that take minutes each
 	$(BIN)/pytest -m slow
+
+bench: install ## ours beside peers: ratios into benchmarks/results/
+	$(BIN)/python benchmarks/run.py
 
 mini: install ## train the embedded model again (PLURIBUS_DATA; about an hour)
 	$(BIN)/pluribus train-mini

@@ -7,7 +7,6 @@ code that is not 0; `--debug` shows where it came from.
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,7 +14,8 @@ from typing import Annotated, Any
 
 import typer
 
-from pluribus.errors import ConfigError, PluribusError, printable
+from pluribus import answers
+from pluribus.errors import ConfigError, PluribusError
 
 HERE = Path(__file__).resolve().parents[2]  # the checkout: flows/ and config/ lie beside lib/
 FLOW = HERE / "flows" / "refresh.py"
@@ -123,7 +123,7 @@ def refresh(
     if as_json:
         print(json.dumps(report))
     else:
-        _print_report(report)
+        answers.report(report)
     lost = [job for job in jobs if job["state"] in ("set aside", "failed gate")]
     if lost and (strict or len(lost) == len(jobs)):
         raise typer.Exit(1)
@@ -135,12 +135,12 @@ def runs(context: typer.Context, shop: str = "", most: int = 20, as_json: RESULT
     from pluribus import plan
 
     rows = [
-        {"started": report["started"][:19], "run": report["run"], **_job_row(job)}
+        {"started": report["started"][:19], "run": report["run"], **answers.job_row(job)}
         for report in plan.reports(context.obj.open_store(), most)
         for job in report["jobs"]
         if shop in ("", job["shop"])
     ]
-    _answer(rows, as_json, title="runs")
+    answers.answer(rows, as_json, title="runs")
 
 
 # ---------------------------------------------------------------------------------------------------------- reading
@@ -164,12 +164,12 @@ def search(
             "score": round(hit.score, 4),
             "product_id": hit.product_id,
             "title": hit.title,
-            "price": _price(hit.product),
+            "price": answers.price(hit.product),
             "category": hit.product["category"],
         }
         for hit in hits
     ]
-    _answer(rows, as_json, title=f"{shop}: {query}")
+    answers.answer(rows, as_json, title=f"{shop}: {query}")
 
 
 @app.command()
@@ -193,7 +193,7 @@ def shops(context: typer.Context, as_json: RESULTS = False) -> None:
                 "held": "held" if live and live.hold else "",
             }
         )
-    _answer(rows, as_json, title=f"shops in {store.url}")
+    answers.answer(rows, as_json, title=f"shops in {store.url}")
 
 
 @app.command()
@@ -202,7 +202,7 @@ def releases(context: typer.Context, shop: str, as_json: RESULTS = False) -> Non
     from pluribus import releases as door
 
     history = door.history(context.obj.shop_store(shop), shop=shop)
-    _answer([asdict(entry) for entry in history], as_json, title=f"releases of {shop}")
+    answers.answer([asdict(entry) for entry in history], as_json, title=f"releases of {shop}")
 
 
 @app.command()
@@ -225,7 +225,7 @@ def products(context: typer.Context, shop: str, product_id: list[str], as_json: 
         print(json.dumps(rows, default=str))
         return
     for row in rows:
-        _table(
+        answers.table(
             f"{shop}: {row['product_id']}",
             [{"field": k, "value": v} for k, v in row.items() if v not in (None, [], {}, "")],
         )
@@ -245,11 +245,11 @@ def quarantine(context: typer.Context, shop: str, reason: str = "", most: int = 
         print(json.dumps([row | {"extra": dict(row["extra"] or [])} for row in found], default=str))
         return
     says = {finding["code"]: finding["says"] for finding in report["findings"]}
-    _table(
+    answers.table(
         f"{shop}: {report['quarantined']:,} of {report['rows']:,} rows quarantined",
         [{"reason": code, "rows": n, "expected": says.get(code, "")} for code, n in report["reasons"].items()],
     )
-    _table(
+    answers.table(
         f"the first {len(found)}",
         [
             {
@@ -330,7 +330,7 @@ def doctor(context: typer.Context, as_json: RESULTS = False) -> None:
     from pluribus import doctor as checks
 
     found = checks.examine(context.obj.config, context.obj.store)
-    _answer([asdict(check) for check in found], as_json, title="doctor")
+    answers.answer([asdict(check) for check in found], as_json, title="doctor")
     if any(check.state == "wrong" for check in found):
         raise typer.Exit(1)
 
@@ -346,7 +346,7 @@ def cards(
 
     newest = plan.reports(context.obj.open_store(), 1)
     found = launch.cards(launch.datastore(FLOW), run or (newest[0]["run"] if newest else ""))
-    _answer([{"step": step, "card": str(path)} for step, path in found], as_json, title="cards")
+    answers.answer([{"step": step, "card": str(path)} for step, path in found], as_json, title="cards")
 
 
 @app.command()
@@ -387,84 +387,6 @@ def main() -> None:
         sys.exit(130)
     except BrokenPipeError:  # | head
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-# --------------------------------------------------------------------------------------------------------- printing
-
-
-def _answer(rows: Sequence[Mapping[str, Any]], as_json: bool, *, title: str) -> None:
-    if as_json:
-        print(json.dumps(list(rows), default=str))
-    else:
-        _table(title, rows)
-
-
-def _table(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    """A table for people. Shops' text is shown as text: no markup, no control characters."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    if not rows:
-        print(f"{printable(title)}: nothing")
-        return
-    table = Table(title=Text(printable(title)), title_justify="left", header_style="bold", box=None, pad_edge=False)
-    for name, value in rows[0].items():
-        table.add_column(str(name), justify="right" if isinstance(value, int | float) else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(_cell(value)) for value in row.values()))
-    width = None if sys.stdout.isatty() else 160
-    Console(width=width, highlight=False).print(table)
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:,.3f}"
-    if isinstance(value, int) and not isinstance(value, bool):
-        return f"{value:,}"
-    return "" if value is None else printable(str(value), 300)
-
-
-def _price(product: Mapping[str, Any]) -> str:
-    return "" if product["price"] is None else f"{product['price']:,.2f} {product['currency'] or ''}".strip()
-
-
-def _job_row(job: Mapping[str, Any]) -> dict[str, Any]:
-    counts, scores = job["counts"], job["scores"]
-    return {
-        "shop": job["shop"],
-        "state": job["state"],
-        "rows": counts.get("rows", 0),
-        "accepted": counts.get("accepted", 0),
-        "quarantined": counts.get("quarantined", 0),
-        "embedded": counts.get("embedded", 0),
-        "reused": counts.get("reused", 0),
-        "title→product@5": scores.get("title→product hits@5", ""),
-        "title→picture@5": scores.get("title→picture hits@5", ""),
-        "category F1": scores.get("zero-shot category F1", ""),
-        "seconds": round(sum(job["seconds"].values()), 1),
-        "MB written": round(sum(job["size_bytes"].values()) / 1e6, 1),
-    }
-
-
-def _print_report(report: Mapping[str, Any]) -> None:
-    jobs = report["jobs"]
-    _table(f"run {report['run']}", [_job_row(job) for job in jobs])
-    stages = list(dict.fromkeys(stage for job in jobs for stage in job["seconds"]))
-    _table(
-        "seconds, and MB written, per stage",
-        [
-            {"shop": job["shop"]}
-            | {
-                stage: f"{job['seconds'].get(stage, 0):.1f} s {job['size_bytes'].get(stage, 0) / 1e6:.1f} MB"
-                for stage in stages
-            }
-            for job in jobs
-        ],
-    )
-    for job in jobs:
-        if job["reason"]:
-            print(f"{job['shop']}: {job['state']}: {job['reason']}", file=sys.stderr)
 
 
 def _shop_name(shop: str) -> str:
