@@ -88,6 +88,16 @@ def cells(tree: Any) -> list[str]:
     return [cell for table in parts(tree, "table") for row in table["data"] for cell in row if isinstance(cell, str)]
 
 
+def titles(tree: list[dict[str, Any]]) -> list[str]:
+    """The card's navigation; Metaflow gives one only to cards of nothing but sections."""
+    assert all(part["type"] == "section" for part in tree)
+    return [part["title"] for part in tree if "title" in part]
+
+
+def section_of(tree: list[dict[str, Any]], title: str) -> dict[str, Any]:
+    return next(part for part in tree if part.get("title") == title)
+
+
 def jpeg(number: int) -> bytes:
     out = io.BytesIO()
     Image.new("RGB", (40, 50), (number * 9 % 256, number * 31 % 256, 90)).save(out, "JPEG")
@@ -221,8 +231,7 @@ def test_every_card_is_drawn_whole(run: Run, step: str) -> None:
     said = cells(tree)
     assert not [cell for cell in said if "could not be drawn" in cell]
     assert {job.shop for job in run.jobs[step]} <= set(said)
-    sections = [section["title"] for section in parts(tree, "section")]
-    assert sorted(sections) == sorted(job.shop for job in run.jobs[step] if step in job.seconds)
+    assert sorted(titles(tree)) == sorted(job.shop for job in run.jobs[step] if step in job.seconds)
     assert not any("[IMAGE_RENDER FAIL]" in str(log) for log in parts(tree, "log"))
 
 
@@ -237,20 +246,20 @@ def test_strangers_text_stays_text(run: Run, step: str) -> None:
 
 
 def test_ingest_shows_products_with_pictures_and_what_failed(run: Run) -> None:
-    good = next(s for s in parts(run.draw("ingest"), "section") if s["title"] == "good")
+    good = section_of(run.draw("ingest"), "good")
     said = cells(good)
     assert len(list(parts(good, "image"))) == 12
     assert any("p7\n8.00 EUR" in cell for cell in said)
     assert "MISSING" in said and f"{HOSTILE[4]}: 23.jpg: MISSING" in said
     assert len(list(parts(good, "vegaChart"))) == 3  # categories, brands, prices
-    absent = next(s for s in parts(run.draw("ingest"), "section") if s["title"] == "absent")
+    absent = section_of(run.draw("ingest"), "absent")
     assert any("no feed at" in cell for cell in cells(absent)) and "none yet" in cells(absent)
 
 
 def test_validate_shows_quarantined_rows_with_reasons_and_links_the_report(run: Run) -> None:
     tree = run.draw("validate")
     for shop, n in {"good": 2, "refused": 20}.items():
-        section = next(s for s in parts(tree, "section") if s["title"] == shop)
+        section = section_of(tree, shop)
         said = cells(section)
         assert {"NOID", f"{n}", "no id", "The product has an id."} <= set(said)
         assert len(list(parts(section, "image"))) == min(n, 4)  # four rows of each reason
@@ -261,7 +270,7 @@ def test_validate_shows_quarantined_rows_with_reasons_and_links_the_report(run: 
 
 
 def test_build_shows_recall_and_neighbours_that_are_other_products(run: Run) -> None:
-    section = next(s for s in parts(run.draw("build"), "section") if s["title"] == "good")
+    section = section_of(run.draw("build"), "good")
     said = cells(section)
     assert "1.000" in said and "exact" in " ".join(said)
     asked = [cell.split("\n")[2] for cell in said if cell.startswith("nearest to")]
@@ -276,15 +285,15 @@ def test_evaluate_shows_scores_with_interval_n_chance_and_the_verdict(run: Run) 
     row = dict(zip(score["columns"], score["data"][1], strict=True))
     assert (row["score"], row["n"], row["of"]) == ("title→product hits@5", "24", "gallery of 24")
     assert float(row["chance"]) == pytest.approx(5 / 24, abs=1e-3)
-    gated = next(s for s in parts(tree, "section") if s["title"] == "gated")
+    gated = section_of(tree, "gated")
     assert "failed" in [box["value"] for box in parts(gated, "valueBox")]
     assert any("title→picture hits@5 is" in cell for cell in cells(gated))
-    texts = next(s for s in parts(tree, "section") if s["title"] == "texts")
+    texts = section_of(tree, "texts")
     assert "only 0 products could answer, and 20 are needed" in cells(texts)
 
 
 def test_publish_shows_what_is_live_and_what_to_type(run: Run) -> None:
-    section = next(s for s in parts(run.draw("publish"), "section") if s["title"] == "good")
+    section = section_of(run.draw("publish"), "good")
     live = releases.current(run.store.within("shops/good"), shop="good")
     assert live and any(cell.startswith(live.release) for cell in cells(section))
     assert 'pluribus search good "' in next(parts(section, "pythonCode"))["data"]
@@ -323,15 +332,14 @@ def test_fifty_shops_have_a_table_and_few_sections(run: Run) -> None:
 
     tree = rendered(cards.ingest(run.store, [job(n) for n in range(50)]))
     assert {f"shop{n}" for n in range(50)} | {f"no feed {n}" for n in range(1, 50, 2)} <= set(cells(tree))
-    titles = [section["title"] for section in parts(tree, "section")]
-    assert len(titles) == 12 and titles[0] == "shop1"  # trouble first
+    assert len(titles(tree)) == 12 and titles(tree)[0] == "shop1"  # trouble first
     assert rendered(cards.report([job(n) for n in range(50)], STARTED, STARTED))
 
 
 def test_a_card_that_cannot_be_drawn_says_so_and_costs_nothing(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     lost = replace(run.jobs["build"][0], release="0" * 32)
     tree = rendered(cards.build(run.store, [lost, run.jobs["build"][1]]))
-    first, second = parts(tree, "section")
+    first, second = section_of(tree, "good"), section_of(tree, "texts")
     assert any("could not be drawn: Missing" in cell for cell in cells(first))
     assert not any("could not be drawn" in cell for cell in cells(second))
     assert "could not be drawn" in json.dumps(rendered(cards.plan(None, {})))  # type: ignore[arg-type]

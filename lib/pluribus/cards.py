@@ -56,7 +56,7 @@ def plan(batches: Sequence[Batch], expected: Mapping[str, int]) -> list[Any]:
         "pluribus runs": "how each shop came through the last runs",
         "pluribus doctor": "what is missing or wrong on this machine",
     }
-    return layout.page("Plan", about, layout.table(tasks), layout.table(shops), layout.commands(commands))
+    return layout.page("Plan", about, [layout.table(tasks), layout.table(shops), layout.commands(commands)])
 
 
 @card
@@ -136,11 +136,13 @@ def report(jobs: Sequence[Job], started: datetime, finished: datetime) -> list[A
     return layout.page(
         "Report",
         f"{len(jobs)} shops in {minutes:,.1f} minutes, started {started:%Y-%m-%d %H:%M} UTC.",
-        layout.boxes(boxes),
-        layout.section("In trouble", "each keeps the release it had", [layout.table(trouble)]) if trouble else None,
-        layout.section("All shops", "rows = accepted + quarantined", [layout.table(_report_rows(jobs))]),
-        layout.section("Seconds and bytes written", "per stage", _stages(jobs)),
-        layout.commands(_afterwards(jobs)),
+        [layout.boxes(boxes)],
+        [
+            layout.section("In trouble", "each keeps the release it had", [layout.table(trouble)]) if trouble else None,
+            layout.section("All shops", "rows = accepted + quarantined", [layout.table(_report_rows(jobs))]),
+            layout.section("Seconds and bytes written", "per stage", _stages(jobs)),
+            layout.section("What to type next", "", [layout.commands(_afterwards(jobs))]),
+        ],
     )
 
 
@@ -160,7 +162,7 @@ def _step(
     left_out = len(here) - len(shown)
     more = f" {left_out} shops have no section of their own." if left_out else ""
     table = [_stage_row(stage, job, columns) for job in jobs]
-    return layout.page(stage.capitalize(), about + more, layout.table(table), *sections)
+    return layout.page(stage.capitalize(), about + more, [layout.table(table)], sections)
 
 
 def _section(chapter: Callable[[Store, Job], list[Any]], store: Store, job: Job) -> Any:

@@ -5,6 +5,7 @@ A shop set aside at a stage has a chapter too: its reason, what is known so far,
 
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from pluribus import evaluate as judged
@@ -27,9 +28,6 @@ def ingest(store: Store, job: Job) -> list[Any]:
     if taken is None:
         return [_trouble(store, job), layout.commands({f"pluribus refresh --shops {job.shop}": "once it is mended"})]
     path = store.local(snapshots.rows_key(taken.id))
-    currency, prices = glimpses.prices(path, taken.rows)
-    extra = ", ".join(f"{name} ({n:,})" for name, n in glimpses.unplaced(path).items())
-    filled = glimpses.filled(path)
     known = {
         "snapshot": taken.id,
         "read": taken.asof[:19],
@@ -38,19 +36,9 @@ def ingest(store: Store, job: Job) -> list[Any]:
         "deleted by tombstones": taken.deleted or "",
         "distinct good pictures": taken.pictures,
         "picture references that led nowhere": taken.picture_faults,
-        "source columns kept as extra (of the first 1,000 rows)": extra,
-        "columns that no row has": ", ".join(name for name, share in filled.items() if not share),
     }
-    return [
-        _sample(store, glimpses.spread(path, taken.rows)),
-        layout.facts(known | _live(store, job)),
-        layout.prose("The share of rows that have each column; `pictures`: at least one that could be read."),
-        layout.table([{name: percent(share) for name, share in filled.items() if share}]),
-        _faults(glimpses.faults(path)),
-        _bars(glimpses.tally(path, "category"), "products of each category"),
-        _bars(glimpses.tally(path, "brand"), "products of each brand"),
-        layout.chart(plots.histogram(prices, currency)) if prices else None,
-    ]
+    shown = [_sample(store, glimpses.spread(path, taken.rows)), layout.facts(known | _live(store, job))]
+    return shown if job.state == "unchanged" else shown + _composition(path, taken.rows)
 
 
 def validate(store: Store, job: Job) -> list[Any]:
@@ -220,6 +208,27 @@ def _sample(store: Store, rows: Sequence[Mapping[str, Any]]) -> Any:
     return layout.grid([(found.get(row["picture"] or ""), _caption(row)) for row in shown])
 
 
+def _composition(path: Path, n_rows: int) -> list[Any]:
+    """How full the columns are, which pictures could not be had, and how categories, brands and prices are spread."""
+    filled = glimpses.filled(path)
+    currency, prices = glimpses.prices(path, n_rows)
+    left = {
+        "columns that no row has": ", ".join(name for name, share in filled.items() if not share),
+        "source columns kept as extra (of the first 1,000 rows)": ", ".join(
+            f"{name} ({n:,})" for name, n in glimpses.unplaced(path).items()
+        ),
+    }
+    return [
+        layout.prose("The share of rows that have each column; `pictures`: at least one that could be read."),
+        layout.table([{name: percent(share) for name, share in filled.items() if share}]),
+        layout.facts(left),
+        _faults(glimpses.faults(path)),
+        _bars(glimpses.tally(path, "category"), "products of each category"),
+        _bars(glimpses.tally(path, "brand"), "products of each brand"),
+        layout.chart(plots.histogram(prices, currency)) if prices else None,
+    ]
+
+
 def _caption(row: Mapping[str, Any]) -> str:
     return f"{_title(row)}\n{row['product_id'] or 'no id'}" + (f"\n{_price(row)}" if row["price"] is not None else "")
 
@@ -253,8 +262,6 @@ def _bars(counts: Mapping[str, int], unit: str) -> Any:
 
 def _link(store: Store, prefix: str) -> Any:
     """A link to the report's page, for stores that a browser can open. The address is ours and percent-encoded."""
-    from pathlib import Path
-
     if "://" in store.url:
         return None
     return layout.prose(f"[Open the whole validation report]({Path(f'{store.url}/{prefix}{pages.PAGE}').as_uri()})")

@@ -21,8 +21,6 @@ STYLE = """<style>
 .mf-card td {overflow-wrap: break-word; white-space: pre-line}
 .mf-card table:not(:has(td:nth-child(13))) td {min-width: 5rem}
 .mf-card table:has(td:nth-child(8)) td:last-child {min-width: 16rem}
-.mf-card .tableContainer, .mf-card section {margin-top: 1.2rem}
-.mf-card .sectionItems .tableContainer {margin-top: 0}
 .mf-card .sectionItems {grid-gap: 1rem}
 .mf-card .sectionItems pre {margin: 0}
 .mf-card table:not(:has(th)):has(figure) {table-layout: fixed !important; width: 100%}
@@ -33,9 +31,13 @@ STYLE = """<style>
 </style>"""
 
 
-def page(title: str, about: str, *parts: Any) -> list[Any]:
-    """A card: our own title and words, then its parts."""
-    return [prose(STYLE), prose(f"# {title}\n{about}"), *filter(None, parts)]
+def page(title: str, about: str, head: Iterable[Any], sections: Iterable[Any] = ()) -> list[Any]:
+    """A card: our own title and words, what belongs to the whole of it, then its sections.
+
+    Everything lies in sections: Metaflow puts a card with any other component into one nameless section, and then
+    its navigation is empty (ComponentStore, `_serialize_components`).
+    """
+    return [section("", "", [prose(STYLE), prose(f"# {title}\n{about}"), *head]), *filter(None, sections)]
 
 
 def prose(markdown: str) -> Any:
@@ -49,7 +51,9 @@ def section(title: str, subtitle: str, parts: Iterable[Any]) -> Any:
     """A part of a card with its own entry in the card's navigation."""
     from metaflow.plugins.cards.card_modules.basic import SectionComponent
 
-    return SectionComponent(printable(title), printable(subtitle), contents=[part for part in parts if part])
+    return SectionComponent(
+        printable(title) or None, printable(subtitle) or None, contents=[part for part in parts if part]
+    )
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> Any:
@@ -70,7 +74,8 @@ def facts(pairs: Mapping[str, Any]) -> Any:
     """Named values of one thing, one below the other; blank ones are left out."""
     from metaflow.cards import Table
 
-    return Table([[name, cell(value)] for name, value in pairs.items() if value not in ("", None)])
+    rows = [[name, cell(value)] for name, value in pairs.items() if value not in ("", None)]
+    return Table(rows) if rows else None
 
 
 def grid(pictures: Sequence[tuple[str | None, str]]) -> Any:
