@@ -93,10 +93,10 @@ def test_equal_captions_are_positives_of_each_other(encoder: encoders.Encoder) -
     sources = [train.Pairs(np.zeros((3, 3, 32, 32), np.uint8), captions)]
     batches = train.Batches.of(encoder, sources)
     assert len(batches.tokens) == 3
-    squares, tokens, positives = batches.draw(64, np.random.default_rng(0))
-    assert len(squares) == 64
-    assert len(tokens) == 3
-    kinds = {tuple(row) for row in positives.int().tolist()}
+    batch = batches.draw(64, np.random.default_rng(0))
+    assert len(batch.squares) == 64
+    assert len(batch.tokens) == 3
+    kinds = {tuple(row) for row in batch.positives.int().tolist()}
     assert kinds == {(1, 1, 0), (0, 0, 1)}  # dress and red dress, or mug
 
 
@@ -116,15 +116,27 @@ def test_sources_are_mixed_by_their_shares(encoder: encoders.Encoder) -> None:
     sources = [
         train.Pairs(np.full((5, 3, 32, 32), i, np.uint8), [(str(i),)] * 5, share) for i, share in ((0, 3.0), (1, 1.0))
     ]
-    squares, _, _ = train.Batches.of(encoder, sources).draw(2000, np.random.default_rng(0))
-    assert abs((squares[:, 0, 0, 0] == 0).float().mean().item() - 0.75) < 0.05
+    batch = train.Batches.of(encoder, sources).draw(2000, np.random.default_rng(0))
+    assert abs((batch.squares[:, 0, 0, 0] == 0).float().mean().item() - 0.75) < 0.05
+
+
+def test_hues_change_only_where_no_caption_names_one() -> None:
+    red = torch.zeros(50, 3, 16, 16, dtype=torch.uint8)
+    red[:, 0] = 200
+    recolour = torch.arange(50) < 25
+    seen = train.augment(red, torch.ones(50), recolour, seed=0).mean(dim=(2, 3))
+    share = seen[:, 0] / seen.sum(dim=1)
+    assert share[25:].min() > 0.85  # less contrast greys a little
+    assert share[:25].min() < 0.6
+    assert seen.min() >= 0
+    assert seen.max() <= 255
 
 
 def test_a_batch_takes_few_groups(encoder: encoders.Encoder) -> None:
     groups = np.arange(60) // 3
     squares = np.broadcast_to(groups.astype(np.uint8)[:, None, None, None], (60, 3, 32, 32))
     batches = train.Batches.of(encoder, [train.Pairs(squares, [("dress",)] * 60, groups=groups)])
-    drawn = [set(batches.draw(50, np.random.default_rng(step))[0][:, 0, 0, 0].tolist()) for step in range(30)]
+    drawn = [set(batches.draw(50, np.random.default_rng(step)).squares[:, 0, 0, 0].tolist()) for step in range(30)]
     assert max(map(len, drawn)) <= train.GROUPS
     assert set().union(*drawn) == set(range(20))
 

@@ -133,7 +133,7 @@ def grey(model: Model, data: Path) -> train.Pairs:
         pictures.append(to_square(picture, model).numpy())
         labels.append(int(name.split("/")[0]))
     ways = [_said(words) for words in GREY_CLASSES]
-    return train.Pairs(np.stack(pictures), [ways[label] for label in labels], share=0.25)
+    return train.Pairs(np.stack(pictures), [ways[label] for label in labels], share=0.22, vary=0.7, recolour=True)
 
 
 def photographs(model: Model, data: Path) -> train.Pairs:
@@ -142,7 +142,9 @@ def photographs(model: Model, data: Path) -> train.Pairs:
     for name, picture in _pictures(data / "train/clothing_cc0/train-00.tar"):
         pictures.append(to_square(picture, model).numpy())
         labels.append(name.split("/")[-2])
-    return train.Pairs(np.stack(pictures), [_said(PHOTO_CLASSES[label]) for label in labels], share=0.3)
+    return train.Pairs(
+        np.stack(pictures), [_said(PHOTO_CLASSES[label]) for label in labels], share=0.3, vary=2, recolour=True
+    )
 
 
 def sportswear(model: Model, data: Path) -> train.Pairs:
@@ -158,7 +160,7 @@ def sportswear(model: Model, data: Path) -> train.Pairs:
     kept = [(captions[name], picture) for name, picture in _pictures(data / "shops/luma_sport/images-00.tar")
             if name in captions]  # fmt: skip
     squares = np.stack([to_square(picture, model).numpy() for _, picture in kept])
-    return train.Pairs(squares, [sorted(said) for said, _ in kept], share=0.05)
+    return train.Pairs(squares, [sorted(said) for said, _ in kept], share=0.04)
 
 
 def _sport_captions(row: dict[str, str]) -> Iterator[str]:
@@ -179,7 +181,7 @@ def drawings(model: Model, drawn: int) -> train.Pairs:
         parts = list(pool.map(_drawn, *zip(*tasks, strict=True)))
     squares, captions, kinds = (np.concatenate([part[0] for part in parts]), [c for part in parts for c in part[1]],
                                 np.concatenate([part[2] for part in parts]))  # fmt: skip
-    return train.Pairs(squares, captions, share=0.4, groups=kinds)
+    return train.Pairs(squares, captions, share=0.44, groups=kinds)
 
 
 def _drawn(vertical: str, first_seed: int, seeds: int, side_px: int) -> tuple[np.ndarray, list[list[str]], np.ndarray]:

@@ -34,6 +34,8 @@ class Pairs:
     captions: Sequence[Sequence[str]]
     share: float = 1.0  # of the batches, relative to the other sources'
     groups: np.ndarray | None = None  # [n], what makes pictures hard to tell apart: the kind of a product
+    vary: float = 1.0  # how far `augment` goes
+    recolour: bool = False  # whether it may change hues: only where no caption names a colour
 
 
 @dataclass(frozen=True)
@@ -73,8 +75,8 @@ def fit(
     for step in range(start, steps):
         for group in optimizer.param_groups:
             group["lr"] = learning_rate * schedule(step, steps, round(steps * warmup_share))
-        squares, tokens, positives = batches.draw(batch_size, np.random.default_rng([seed, step]))
-        loss = _loss(encoder, squares, tokens, positives, seed * 1_000_003 + step)
+        batch = batches.draw(batch_size, np.random.default_rng([seed, step]))
+        loss = _loss(encoder, batch, seed * 1_000_003 + step)
         if not math.isfinite(loss.item()):
             raise ModelError(f"the loss is {loss.item()} at step {step}", do=f"train with less than {learning_rate=}")
         optimizer.zero_grad()
@@ -83,7 +85,7 @@ def fit(
         optimizer.step()
         with torch.no_grad():
             network.logit_scale.clamp_(max=math.log(100))
-        report(Progress(step + 1, loss.item(), chance_loss(positives)))
+        report(Progress(step + 1, loss.item(), chance_loss(batch.positives)))
         if checkpoint and ((step + 1) % checkpoint_steps == 0 or step + 1 == steps):
             _keep(checkpoint, network, optimizer, seed, step + 1)
     network.eval().requires_grad_(False)
@@ -148,15 +150,17 @@ class Batches:
             members.append([np.flatnonzero(groups == group) for group in np.unique(groups)])
         return Batches(sources, encoder.tokenize(list(numbers)).int(), true, members)
 
-    def draw(self, size: int, rng: np.random.Generator) -> "tuple[torch.Tensor, torch.Tensor, torch.Tensor]":
-        """Pictures [n, 3, side, side], the distinct captions drawn for them [m, context], and who is whose [n, m]."""
+    def draw(self, size: int, rng: np.random.Generator) -> "Batch":
+        """As many pictures of each source as its share, and one of its captions for each picture."""
         import torch
 
         shares = np.array([pairs.share for pairs in self.sources])
-        counts = np.bincount(rng.choice(len(shares), size, p=shares / shares.sum()), minlength=len(shares))
+        source = np.sort(rng.choice(len(shares), size, p=shares / shares.sum()))
         squares, true = [], []
         width = max(table.shape[1] for table in self.true)
-        for pairs, table, members, n in zip(self.sources, self.true, self.members, counts, strict=True):
+        for n, pairs, table, members in zip(
+            np.bincount(source, minlength=len(shares)), self.sources, self.true, self.members, strict=True
+        ):
             few = rng.choice(len(members), min(GROUPS, len(members)), replace=False)
             chosen = rng.choice(np.concatenate([members[group] for group in few]), n)
             squares.append(pairs.squares[chosen])
@@ -164,50 +168,70 @@ class Batches:
         all_true = np.concatenate(true)
         drawn = all_true[np.arange(size), (rng.random(size) * (all_true >= 0).sum(axis=1)).astype(int)]
         distinct = np.unique(drawn)
-        positives = (all_true[:, :, None] == distinct).any(axis=1)
-        return torch.from_numpy(np.concatenate(squares)), self.tokens[distinct], torch.from_numpy(positives)
+        return Batch(
+            torch.from_numpy(np.concatenate(squares)),
+            self.tokens[distinct],
+            torch.from_numpy((all_true[:, :, None] == distinct).any(axis=1)),
+            torch.tensor([pairs.vary for pairs in self.sources])[source],
+            torch.tensor([pairs.recolour for pairs in self.sources])[source],
+        )
 
 
-def augment(squares: "torch.Tensor", seed: int) -> "torch.Tensor":
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """What one step learns from."""
+
+    squares: "torch.Tensor"  # uint8 [n, 3, side, side]
+    tokens: "torch.Tensor"  # of the distinct captions drawn [m, context]
+    positives: "torch.Tensor"  # which captions are true of which picture [n, m]
+    vary: "torch.Tensor"  # [n]
+    recolour: "torch.Tensor"  # [n]
+
+
+def augment(squares: "torch.Tensor", vary: "torch.Tensor", recolour: "torch.Tensor", seed: int) -> "torch.Tensor":
     """Another photograph of the same things: mirrored, turned, moved, nearer, lit otherwise. Float, 0 ... 255.
 
-    Hue and lightness nearly stay: colour words must keep their meaning.
+    Hue and lightness nearly stay, so that colour words keep their meaning, except where `recolour`.
     """
     import torch
     from torch.nn.functional import affine_grid, grid_sample
 
     n, generator = len(squares), torch.Generator().manual_seed(seed)
 
-    def uniform(low: float, high: float, *shape: int) -> torch.Tensor:
-        return (torch.rand(n, *shape, generator=generator) * (high - low) + low).to(squares.device)
+    def around_0(most: float, *shape: int) -> torch.Tensor:
+        spread = (torch.rand(n, *shape, generator=generator) * 2 - 1) * most
+        return spread * vary.view(n, *(1 for _ in shape))
 
-    angle, mirror = uniform(-0.2, 0.2), uniform(-1, 1).sign()
-    zoom = uniform(0.6, 1.05)
+    angle, mirror, aspect = around_0(0.15), around_0(1.0).sign(), around_0(0.08).exp()
+    zoom = (around_0(0.15) - 0.05).exp()  # below 1: nearer
     slack = (1 - zoom).clamp(min=0.05)
-    rows = [zoom * mirror * angle.cos(), -zoom * angle.sin(), slack * uniform(-1, 1),
-            zoom * mirror * angle.sin(), zoom * angle.cos(), slack * uniform(-1, 1)]  # fmt: skip
-    grid = affine_grid(torch.stack(rows, dim=1).view(n, 2, 3), list(squares.shape), align_corners=False)
-    moved = grid_sample(squares.float(), grid, padding_mode="border", align_corners=False)
-    mean = moved.mean(dim=(1, 2, 3), keepdim=True)
-    lit = (moved - mean) * uniform(0.85, 1.15, 1, 1, 1) + mean * uniform(0.9, 1.1, 1, 1, 1)
-    return (lit * uniform(0.97, 1.03, 3, 1, 1)).clamp(0, 255)
+    across, down = zoom * mirror * aspect, zoom / aspect
+    rows = [across * angle.cos(), -down * angle.sin(), slack * around_0(0.8),
+            across * angle.sin(), down * angle.cos(), slack * around_0(0.8)]  # fmt: skip
+    grid = affine_grid(torch.stack(rows, dim=1).view(n, 2, 3).to(squares.device), list(squares.shape), False)
+    moved = grid_sample(squares.float(), grid, padding_mode="border", align_corners=False).cpu()
+    grey = moved.mean(dim=1, keepdim=True)
+    tint = (torch.rand(n, 3, 1, 1, generator=generator) * 0.6 - 0.3).exp()
+    fade = torch.rand(n, 1, 1, 1, generator=generator)
+    moved = torch.where(recolour.view(n, 1, 1, 1), (moved * fade + grey * (1 - fade)) * tint, moved)
+    mean = grey.mean(dim=(2, 3), keepdim=True)
+    lit = (moved - mean) * around_0(0.15, 1, 1, 1).exp() + mean * around_0(0.1, 1, 1, 1).exp()
+    return lit.clamp(0, 255)
 
 
-def _loss(
-    encoder: Encoder, squares: "torch.Tensor", tokens: "torch.Tensor", positives: "torch.Tensor", seed: int
-) -> "torch.Tensor":
+def _loss(encoder: Encoder, batch: Batch, seed: int) -> "torch.Tensor":
     import torch
     from torch.nn.functional import normalize
 
     network, device = encoder.network, encoder.device
-    pictures = to_input(augment(squares.to(device), seed), encoder.model)
+    pictures = to_input(augment(batch.squares, batch.vary, batch.recolour, seed).to(device), encoder.model)
     with torch.autocast(torch.device(device).type, torch.bfloat16):
         images = network.encode_image(pictures)
-        order = tokens.count_nonzero(dim=1).argsort()  # short and long ones apart: a quarter less work than together
-        halves = [text_features(network, tokens[half].to(device)) for half in order.chunk(2)]
-        texts = torch.cat(halves)[order.argsort()]
+        order = batch.tokens.count_nonzero(dim=1).argsort()  # short and long ones apart: a quarter less work
+        halves = [text_features(network, batch.tokens[half].to(device)) for half in order.chunk(2)]
+        texts = torch.cat(halves)[order.argsort().to(device)]
     return contrastive_loss(normalize(images.float(), dim=-1), normalize(texts.float(), dim=-1),
-                            positives.to(device), network.logit_scale.exp())  # fmt: skip
+                            batch.positives.to(device), network.logit_scale.exp())  # fmt: skip
 
 
 # ------------------------------------------------------------------------------------------------------ checkpoints
