@@ -51,8 +51,27 @@ def test_reads_no_price(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["NaN", "inf", "1e309", "-5", "−5.00", "(5.00)", "5.00-", "-$5", "$-5", "on request", "10 - 20", "2 for 10", "$"]
-    + ["12 XYZ", "12 USD EUR", "1.234,567.89", "12 34", "ab 12 €", "5 E10"],
+    [
+        "NaN",
+        "inf",
+        "1e309",
+        "-5",
+        "−5.00",
+        "(5.00)",
+        "5.00-",
+        "-$5",
+        "$-5",
+        "on request",
+        "10 - 20",
+        "2 for 10",
+        "$",
+        "12 XYZ",
+        "12 USD EUR",
+        "1.234,567.89",
+        "12 34",
+        "ab 12 €",
+        "5 E10",
+    ],
 )
 def test_never_guesses(text: str) -> None:
     assert not money(text).legible

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import IO, Any
 
+from pluribus import fields
 from pluribus.errors import FeedError
 
 #: An item's values by source name, or the text of an item that could not be read.
@@ -18,8 +19,10 @@ Item = dict[str, Any] | str
 Place = tuple[str, ...]  # the keys that lead to a container
 
 ITEM_CHARS = 1 << 24
+WRAPPERS = 3  # objects side by side ({"meta": {}, "data": {}}); more of them are products
 SURVEYED = 200_000  # objects looked at to find out where the items are
 LISTS = ("products", "items", "entries", "offers", "articles", "results", "records", "hits", "rows", "data", "feed")
+PRODUCT_NAMES = {"id", "sku", "key", "productid", *fields.ALIASES["title"]}  # a page has none of them
 _DECODER = json.JSONDecoder(strict=False, parse_int=str, parse_float=str, parse_constant=str)
 _SPACE = re.compile(r"[ \t\r\n\ufeff]*")
 
@@ -147,7 +150,11 @@ def _survey(cursor: Cursor) -> tuple[Place, str]:
             break
     if not counts:
         raise FeedError("the JSON holds no objects", expected="a list of products")
-    return max(counts, key=lambda key: (counts[key], -len(key[0])))
+
+    def is_wrapped(place: Place) -> bool:  # not one of many products that each have a list
+        return all(counts[place[:above], "object"] <= WRAPPERS for above in range(len(place) - 1))
+
+    return max(counts, key=lambda found: (is_wrapped(found[0]), counts[found], -len(found[0])))
 
 
 def _objects(cursor: Cursor, path: Place, depth: int) -> Iterator[tuple[Place, str]]:
@@ -183,7 +190,7 @@ def _members_at(cursor: Cursor, path: Place) -> Iterator[Any]:
 
 def _unwrapped(value: Any) -> list[Any]:
     """The products of a page like {"page": 2, "products": [...]}; anything else is an item itself."""
-    if isinstance(value, dict) and len(value) <= 8 and not value.keys() & {"id", "sku", "title", "name"}:
+    if isinstance(value, dict) and not PRODUCT_NAMES & {fields.plain(name) for name in value}:
         for key in LISTS:
             if isinstance(value.get(key), list) and all(isinstance(item, dict) for item in value[key]):
                 return list(value[key])

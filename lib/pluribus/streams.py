@@ -145,10 +145,11 @@ def _members(path: Path, most_bytes: int) -> list[Stream]:
     if any(info.filename == "[Content_Types].xml" for info in infos):
         raise FeedError(f"{path.name} is an office document", expected="a feed", do="save the sheet as CSV UTF-8")
     _refuse_overlap(path, infos)
-    chosen = [info for info in infos if not info.is_dir() and not _is_clutter(info.filename)]
+    members = [(info, _member(path, info, most_bytes)) for info in infos if not info.is_dir()]
+    chosen = [member for info, member in members if not _is_clutter(info.filename)]
     if not chosen:
         raise FeedError(f"{path.name} holds no file", expected="a feed")
-    return [_once(_member(path, info, most_bytes), wrapped=True) for info in chosen]
+    return [_once(member, wrapped=True) for member in chosen]
 
 
 def _member(path: Path, info: zipfile.ZipInfo, most_bytes: int) -> Stream:

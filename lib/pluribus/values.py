@@ -117,23 +117,21 @@ def level_mark(column: pa.Array) -> str:
     "/" and "|" count only where they must mean levels: the value starts with one, or has two and shares its first
     part with others.
     """
-    values = [unescaped(value) for value in pc.unique(column.drop_null()).to_pylist()[:5000]]
+    values = [_bare(value) for value in pc.unique(column.drop_null()).to_pylist()[:5000]]
     if any(_LEVELS.search(value) for value in values):
         return _LEVELS.pattern
     for mark in "|/":
         split = [value.strip(" " + mark).split(mark) for value in values if mark in value]
-        deep = [parts for parts in split if len(parts) > 2 or value_starts(values, mark)]
+        deep = any(len(parts) > 2 for parts in split) or any(value.startswith(mark) for value in values)
         if deep and len({parts[0] for parts in split}) <= max(1, len(split) // 2):
             return rf"\s*{re.escape(mark)}\s*"
     return ""
 
 
-def value_starts(values: Sequence[str], mark: str) -> bool:
-    return any(value.startswith(mark) for value in values)
-
-
-def unescaped(value: str) -> str:
-    return html.unescape(html.unescape(value))
+def _bare(value: str) -> str:
+    """A value without entities and tags, whose "<" and ">" would pass for levels."""
+    value = html.unescape(html.unescape(value))
+    return _without_tags(value) if _TAG.search(value) else value
 
 
 def paths(column: pa.Array, mark: str, several: bool) -> tuple[pa.Array, pa.Array]:
@@ -151,7 +149,7 @@ def _path(value: str, mark: str, several: bool) -> tuple[str | None, bool]:
     lines = [line for line in _lines(value, ("name", "title", "label")) if line.strip()]
     if several and mark:
         lines = [part for line in lines for part in line.split(",")]
-    split = [[text(level) for level in re.split(mark, unescaped(line))] if mark else [text(line)] for line in lines]
+    split = [[text(level) for level in re.split(mark, _bare(line))] if mark else [text(line)] for line in lines]
     levels = [[level for level in path if level] for path in split]
     levels = [path[1:] if len(path) > 1 and plain(path[0]) in _ROOTS else path for path in levels if path]
     if levels and all(len(path) == 1 for path in levels) and not (several and mark):
