@@ -139,7 +139,11 @@ def report(jobs: Sequence[Job], started: datetime, finished: datetime) -> list[A
         [layout.boxes(boxes)],
         [
             layout.section("In trouble", "each keeps the release it had", [layout.table(trouble)]) if trouble else None,
-            layout.section("All shops", "rows = accepted + quarantined", [layout.table(_report_rows(jobs))]),
+            layout.section(
+                "All shops",
+                "of every shop judged in this run, rows = accepted + quarantined",
+                [layout.table(_report_rows(jobs))],
+            ),
             layout.section("Seconds and bytes written", "per stage", _stages(jobs)),
             layout.section("What to type next", "", [layout.commands(_afterwards(jobs))]),
         ],

@@ -20,7 +20,7 @@ STYLE = """<style>
 .mf-card th, .mf-card td {padding: .3rem .7rem; text-align: left; font-variant-numeric: tabular-nums}
 .mf-card td {overflow-wrap: break-word; white-space: pre-line}
 .mf-card table:not(:has(td:nth-child(13))) td {min-width: 5rem}
-.mf-card table:has(td:nth-child(8)) td:last-child {min-width: 16rem}
+.mf-card table:has(td:nth-child(8)):not(:has(td:nth-child(12))) td:last-child {min-width: 16rem}
 .mf-card .sectionItems {grid-gap: 1rem}
 .mf-card .sectionItems pre {margin: 0}
 .mf-card table:not(:has(th)):has(figure) {table-layout: fixed !important; width: 100%}
