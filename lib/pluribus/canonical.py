@@ -28,6 +28,7 @@ class Reading:
         self.configured, self.fixed = configured, fixed
         self.mapping: dict[str, tuple[str, ...]] = dict(configured)
         self.learnt = False
+        self.filled: dict[str, bool] = {}  # columns that hold something, and whether it may mean what its name says
         self.decimals: dict[str, str] = {}
         self.levels = ""
 
@@ -37,12 +38,10 @@ class Reading:
         Where rows need not name every column, only the one of the product id must be there: no row on sale is no
         mistake.
         """
-        names = [
-            name
-            for name, column in raw.columns.items()
-            if pc.any(pc.not_equal(column, "")).as_py()
-            and not (fields.plain(name) in ("type", "producttype") and values.are_kinds(column))
-        ]
+        for name, column in raw.columns.items():
+            if name not in self.filled and pc.any(pc.not_equal(column, "")).as_py():
+                self.filled[name] = not (fields.plain(name) in ("type", "producttype") and values.are_kinds(column))
+        names = [name for name, telling in self.filled.items() if telling]
         if not self.learnt and len(raw.broken) < raw.rows:
             _require(raw.columns, {c: s for c, s in self.configured.items() if self.fixed or c == "product_id"})
             self.learnt = True
@@ -131,7 +130,7 @@ class Rows:
             self.defects[i] = [code]
             self.notes.setdefault("raw", {})[i] = printable(text.rstrip("\r\n"), RAW_CHARS)
         for name, column in raw.columns.items():
-            if (pc.max(pc.binary_length(column)).as_py() or 0) > field_chars:
+            if column.nbytes > field_chars and (pc.max(pc.binary_length(column)).as_py() or 0) > field_chars:
                 self._mark(pc.greater(pc.utf8_length(column), field_chars), "LEN")
                 self.columns[name] = pc.utf8_slice_codeunits(column, 0, field_chars)
 

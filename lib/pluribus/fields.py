@@ -7,8 +7,10 @@ Names are compared without case, spaces, punctuation and the "g:" of Google's na
 import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 
 
+@lru_cache(4096)
 def plain(name: str) -> str:
     """A name as it is compared: "g:Product Type " -> "producttype"."""
     name = name.strip().casefold()

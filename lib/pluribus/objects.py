@@ -22,7 +22,6 @@ ITEM_CHARS = 1 << 24
 WRAPPERS = 3  # objects side by side ({"meta": {}, "data": {}}); more of them are products
 SURVEYED = 200_000  # objects looked at to find out where the items are
 LISTS = ("products", "items", "entries", "offers", "articles", "results", "records", "hits", "rows", "data", "feed")
-PRODUCT_NAMES = {"id", "sku", "key", "productid", *fields.ALIASES["title"]}  # a page has none of them
 _DECODER = json.JSONDecoder(strict=False, parse_int=str, parse_float=str, parse_constant=str)
 _SPACE = re.compile(r"[ \t\r\n\ufeff]*")
 
@@ -65,9 +64,9 @@ def json_opening(open_text: Callable[[], IO[str]]) -> tuple[str, list[str]]:
     """ "lines", "list" or "object": what holds the items; and the names in the first. Raises FeedError for none."""
     with open_text() as text:
         lines = [line for line in (text.readline(ITEM_CHARS) for _ in range(9)) if line.strip()][:2]
-    first = list(json_lines(io.StringIO("".join(lines))))
-    if len(first) == 2 and all(isinstance(item, dict) for item in first):
-        return "lines", list(first[0])
+    whole = [item for item in json_lines(io.StringIO("".join(lines))) if isinstance(item, dict)]
+    if whole and (len(lines) > 1 or _is_product(whole[0])):
+        return "lines", list(whole[0])
     with open_text() as text:
         try:
             _, holder = _survey(Cursor(text))
@@ -190,8 +189,15 @@ def _members_at(cursor: Cursor, path: Place) -> Iterator[Any]:
 
 def _unwrapped(value: Any) -> list[Any]:
     """The products of a page like {"page": 2, "products": [...]}; anything else is an item itself."""
-    if isinstance(value, dict) and not PRODUCT_NAMES & {fields.plain(name) for name in value}:
+    if isinstance(value, dict) and not _is_product(value):
         for key in LISTS:
             if isinstance(value.get(key), list) and all(isinstance(item, dict) for item in value[key]):
                 return list(value[key])
     return [value]
+
+
+def _is_product(item: dict[str, Any]) -> bool:
+    """Whether an object has a name that products have and pages do not."""
+    return not {fields.plain(name) for name in item}.isdisjoint(
+        ("id", "sku", "key", "productid", *fields.ALIASES["title"])
+    )

@@ -253,16 +253,11 @@ def join(columns: Sequence[pa.Array], joint: str) -> pa.Array:
 
 def maps(columns: dict[str, pa.Array], rows: int) -> pa.MapArray:
     """One map per row of the columns that hold something there."""
-    wanted = {name: column for name, column in columns.items() if column.null_count < rows}
-    if not wanted:
-        return pa.MapArray.from_arrays(
-            pa.array([0] * (rows + 1), pa.int32()), pa.array([], pa.string()), pa.array([], pa.string())
-        )
-    filled = np.stack(
-        [pc.fill_null(pc.not_equal(c, ""), False).to_numpy(zero_copy_only=False) for c in wanted.values()]
-    )
-    row, column = np.nonzero(filled.T)
-    values = pa.concat_arrays(wanted.values()).take(pa.array(column * rows + row))
-    keys = pa.array(list(wanted), pa.string()).take(pa.array(column))
-    offsets = np.concatenate([[0], np.cumsum(filled.sum(axis=0))]).astype(np.int32)
-    return pa.MapArray.from_arrays(pa.array(offsets), keys, values)
+    names = [name for name, column in columns.items() if column.null_count < rows]
+    texts = [columns[name] for name in names]
+    filled = [pc.fill_null(pc.not_equal(text, ""), False).to_numpy(zero_copy_only=False) for text in texts]
+    row, column = np.nonzero(np.stack(filled, axis=1)) if filled else (np.zeros(0, np.int64),) * 2
+    everything = pa.concat_arrays(texts) if texts else pa.array([], pa.string())
+    offsets = np.searchsorted(row, np.arange(rows + 1)).astype(np.int32)
+    keys = pa.array(names, pa.string()).take(pa.array(column))
+    return pa.MapArray.from_arrays(pa.array(offsets), keys, everything.take(pa.array(column * rows + row)))
