@@ -114,7 +114,7 @@ class RefreshFlow(FlowSpec):
     @step
     def validate(self):
         """Judge the rows: accepted ones go on, the others are quarantined with every reason."""
-        from pluribus import cards, ingest, releases, validate
+        from pluribus import cards, ingest, pages, releases, validate
 
         def one(job, shop, store):
             live = releases.current(store, shop=shop.name)
@@ -130,6 +130,7 @@ class RefreshFlow(FlowSpec):
             return job.after("validate", found.size_bytes, counts, validation=found.key)
 
         self.advance("validate", one)
+        pages.keep(self.open_store(), self.jobs)
         current.card.extend(cards.validate(self.open_store(), self.jobs))
         self.next(self.embed)
 

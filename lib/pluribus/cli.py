@@ -213,7 +213,7 @@ def products(context: typer.Context, shop: str, product_id: list[str], as_json: 
 
     opened = door.open_release(context.obj.shop_store(shop), shop=shop)
     sql = "select * from rows where product_id in (select unnest($ids))"
-    found = tables.query(sql, {"ids": product_id}, rows=tables.scan(opened.path("products.parquet"))).to_pylist()
+    found = tables.query(sql, {"ids": product_id}, rows=opened.path("products.parquet")).to_pylist()
     lost = set(product_id) - {row["product_id"] for row in found}
     if lost:
         raise ConfigError(
@@ -240,7 +240,7 @@ def quarantine(context: typer.Context, shop: str, reason: str = "", most: int = 
     report, path = validate.newest(store)
     sql = """select row, product_id, title, price, reasons, picture_faults, extra from rows
              where $reason = '' or list_contains(reasons, $reason) order by row limit $most"""
-    found = tables.query(sql, {"reason": reason, "most": most}, rows=tables.scan(path)).to_pylist()
+    found = tables.query(sql, {"reason": reason, "most": most}, rows=path).to_pylist()
     if as_json:
         print(json.dumps([row | {"extra": dict(row["extra"] or [])} for row in found], default=str))
         return

@@ -89,40 +89,40 @@ class Neighbourhood:
 def spread(path: Path, n_rows: int) -> list[dict[str, Any]]:
     """Up to CANDIDATES rows of a snapshot, evenly spread."""
     step = max(1, n_rows // CANDIDATES)
-    return _rows(SPREAD, {"step": step, "most": CANDIDATES}, rows=tables.scan(path))
+    return _rows(SPREAD, {"step": step, "most": CANDIDATES}, rows=path)
 
 
 def refused(path: Path, most: int) -> list[dict[str, Any]]:
     """A few quarantined rows of each first reason; `came` is the text that could not be read."""
-    rows = _rows(REFUSED, {"most": most}, rows=tables.scan(path))
+    rows = _rows(REFUSED, {"most": most}, rows=path)
     return [row | {"came": _unread(dict(row["extra"] or []))} for row in rows]
 
 
 def filled(path: Path) -> dict[str, float]:
     """The share of rows that have each column, an image reference, and a good picture."""
-    return _rows(FILLED, {}, rows=tables.scan(path))[0]
+    return _rows(FILLED, {}, rows=path)[0]
 
 
 def tally(path: Path, column: str, most: int = 200) -> dict[str, int]:
     """How many rows have each value of a column of records.PRODUCT, the most frequent first."""
     assert column in PRODUCT.names
-    return _counts(TALLY.format(column=column), {"most": most}, rows=tables.scan(path))
+    return _counts(TALLY.format(column=column), {"most": most}, rows=path)
 
 
 def prices(path: Path, n_rows: int) -> tuple[str, list[float]]:
     """The most frequent currency and up to 5,000 prices in it."""
-    found = _rows(PRICES, {"step": max(1, n_rows // 5_000)}, rows=tables.scan(path))
+    found = _rows(PRICES, {"step": max(1, n_rows // 5_000)}, rows=path)
     return (found[0]["currency"] or "no currency" if found else ""), [row["price"] for row in found]
 
 
 def faults(path: Path) -> list[dict[str, Any]]:
     """Why pictures could not be had: reason, how many references, one of them."""
-    return _rows(FAULTS, {}, rows=tables.scan(path))
+    return _rows(FAULTS, {}, rows=path)
 
 
 def unplaced(path: Path) -> dict[str, int]:
     """Source columns that went to `extra`, by how many of the first 1,000 rows have them."""
-    return _counts(UNPLACED, {}, rows=tables.scan(path))
+    return _counts(UNPLACED, {}, rows=path)
 
 
 def coverage(path: Path) -> dict[str, int]:
@@ -130,12 +130,12 @@ def coverage(path: Path) -> dict[str, int]:
     sql = """select case when len(pictures) > 0 and coalesce(title, description) is not null then 'picture and text'
         when len(pictures) > 0 then 'picture only' when coalesce(title, description) is not null then 'text only'
         else 'neither' end as name, count(*) as n from rows group by all order by n desc"""
-    return _counts(sql, {}, rows=tables.scan(path))
+    return _counts(sql, {}, rows=path)
 
 
 def changes(before: Path, path: Path) -> tuple[dict[str, int], list[dict[str, Any]]]:
     """How many products of a release were added, removed or changed since the one before, and some of the added."""
-    both = {"old": tables.scan(before), "rows": tables.scan(path)}
+    both = {"old": before, "rows": path}
     return _counts(CHANGES, {}, **both), _rows(ADDED, {"most": CANDIDATES}, **both)
 
 

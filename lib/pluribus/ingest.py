@@ -30,13 +30,15 @@ from pluribus.store import Store, open_store
 VERSION = 1  # raise when the same feed would now give other rows
 FEED_TIMEOUT_S = 900.0  # of a feed's download
 
-FILL_IMAGES = """
+OURS = ", ".join(PRODUCT.names)
+FILL_IMAGES = f"""
     select * replace (
         case when len(coalesce(images, [])) > 0 then images[:$most]
              when $path = '' or product_id is null then []
-             else [replace(replace($path, '{product_id}', product_id), '{group_id}', coalesce(group_id, product_id))]
+             else [replace(replace($path, '{{product_id}}', product_id),
+                           '{{group_id}}', coalesce(group_id, product_id))]
         end as images)
-    from rows"""
+    from (select {OURS} from rows)"""  # noqa: S608 - our names
 
 JOIN_PICTURES = """
     with wanted as (select row, unnest(images) as ref, generate_subscripts(images, 1) as place from rows),
@@ -98,16 +100,16 @@ def ingest(store: Store, *, feeds: tuple[Feed, ...], images: Images, limits: Lim
         filled = here / "filled.parquet"
         n_rows = tables.write(
             filled,
-            tables.stream(FILL_IMAGES, {"most": images.per_product, "path": images.path}, rows=_canonical(rows)),
+            tables.stream(FILL_IMAGES, {"most": images.per_product, "path": images.path}, rows=rows),
             PRODUCT,
         )
         if not n_rows:
             raise CatalogRejected("the feed holds no row", expected="at least one product", do="look at the delivery")
         ledger, fetched, size_bytes = _pictures(store, filled, settings=images, now=now)
         joined = here / "rows.parquet"
-        tables.write(joined, tables.stream(JOIN_PICTURES, rows=tables.scan(filled), ledger=ledger), SNAPSHOT)
+        tables.write(joined, tables.stream(JOIN_PICTURES, rows=filled, ledger=ledger), SNAPSHOT)
         snapshot = Snapshot(
-            id=tables.query(DIGEST, rows=tables.scan(joined))["digest"][0].as_py()[:32],
+            id=tables.query(DIGEST, rows=joined)["digest"][0].as_py()[:32],
             asof=now.isoformat(),
             feed_key=feed_key,
             feeds=tuple(key for delivery in deliveries for key in delivery.keys),
@@ -216,17 +218,17 @@ def _parse(
     for number, delivery in enumerate(deliveries):
         parsed = here / f"delivery{number}.parquet"
         tables.write(parsed, formats.products(delivery.paths, feed=delivery.feed, limits=limits), PRODUCT)
-        fresh = tables.scan(parsed)
+        fresh = parsed
         deleted += tables.query("select count(*) as n from rows where deleted", rows=fresh)["n"][0].as_py()
         merged = here / f"merged{number}.parquet"
-        old = _canonical(rows) if rows and delivery.feed.mode == "delta" else PRODUCT.empty_table()
+        old = rows if rows and delivery.feed.mode == "delta" else PRODUCT.empty_table()
         tables.write(merged, tables.stream(_delta_sql(fresh), old=old, delta=fresh), PRODUCT)
         rows = merged
     assert rows is not None
     return rows, deleted
 
 
-def _delta_sql(delta: Any) -> str:
+def _delta_sql(delta: Path) -> str:
     """APPLY_DELTA with the columns this delta carries taken from it, the others from the product as it was."""
     names = [n for n in PRODUCT.names if n not in ("row", "product_id", "deleted", "defects", "extra")]
     counts = ", ".join(
@@ -234,11 +236,7 @@ def _delta_sql(delta: Any) -> str:
     )
     carried = tables.query(f"select {counts} from delta", delta=delta).to_pylist()[0]  # noqa: S608 - names of PRODUCT
     columns = ", ".join(f"{'delta' if carried[n] else 'first'}.{n} as {n}" for n in names)
-    return APPLY_DELTA.format(columns=columns, names=", ".join(PRODUCT.names))
-
-
-def _canonical(path: Path) -> Any:
-    return tables.scan(path).replace_schema(PRODUCT)
+    return APPLY_DELTA.format(columns=columns, names=OURS)
 
 
 def _pictures(store: Store, rows: Path, *, settings: Images, now: datetime) -> tuple[pa.Table, int, int]:
@@ -247,7 +245,7 @@ def _pictures(store: Store, rows: Path, *, settings: Images, now: datetime) -> t
     recipe = decoders.recipe(settings.side_px)
     ledger = pictures.ledger(store, recipe)
     fresh = decoders.pictures(
-        tables.query(sql, rows=tables.scan(rows))["ref"].to_pylist(),
+        tables.query(sql, rows=rows)["ref"].to_pylist(),
         sources=settings.source,
         known=decoders.known(ledger),
         now=now,
@@ -265,7 +263,7 @@ def _pictures(store: Store, rows: Path, *, settings: Images, now: datetime) -> t
 def _picture_counts(rows: Path) -> dict[str, int]:
     sql = """select (select count(distinct p) from (select unnest(pictures) as p from rows)) as pictures,
                     (select coalesce(sum(len(picture_faults)), 0)::bigint from rows) as picture_faults"""
-    counts: dict[str, int] = tables.query(sql, rows=tables.scan(rows)).to_pylist()[0]
+    counts: dict[str, int] = tables.query(sql, rows=rows).to_pylist()[0]
     return counts
 
 

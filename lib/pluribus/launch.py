@@ -38,7 +38,7 @@ def refresh(
     else:
         command += ["run", *(part for name, value in arguments.items() for part in (f"--{name}", value))]
     command += ["--max-workers", str(workers)]
-    env = {"PYTHONWARNINGS": "ignore"} | os.environ | {"METAFLOW_DATASTORE_SYSROOT_LOCAL": str(datastore(flow))}
+    env = {"PYTHONWARNINGS": "ignore"} | os.environ | _metaflow(datastore(flow))
     errors: list[str] = []
     key = ""
     with subprocess.Popen(  # noqa: S603 - our own flow
@@ -73,6 +73,12 @@ def cards(root: Path, run: str) -> list[tuple[str, Path]]:
     return [
         (file.parts[-5], file) for file in sorted(steps.glob("*/tasks/*/cards/*.html"), key=lambda f: f.stat().st_mtime)
     ]
+
+
+def _metaflow(root: Path) -> dict[str, str]:
+    """Where Metaflow keeps its state and cards: for the latter it does not look at the former."""
+    cards = root / ".metaflow" / "mf.cards"
+    return {"METAFLOW_DATASTORE_SYSROOT_LOCAL": str(root), "METAFLOW_CARD_LOCALROOT": str(cards)}
 
 
 def _said(line: str) -> str:

@@ -45,7 +45,7 @@ def _where(store: Store, wanted: list[str]) -> dict[str, str]:
         left = [content for content in wanted if content not in where]
         if not left:
             break
-        rows = tables.query(FIND, {"wanted": left}, ledger=tables.scan(store.local(item.key))).to_pylist()
+        rows = tables.query(FIND, {"wanted": left}, ledger=store.local(item.key)).to_pylist()
         where |= {row["content"]: row["pack"] for row in rows if row["pack"]}
     return where
 

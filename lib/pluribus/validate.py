@@ -110,14 +110,14 @@ def validate(
     """
     prefix = validation_prefix(snapshot, suites)
     path = store.local(rows_key)
-    judged = tables.query(JUDGED, rows=tables.scan(path))
+    judged = tables.query(JUDGED, rows=path)
     findings, bad = _judge(judged, suites)
     quarantined = pa.table(
         {"row": pa.array(bad.keys(), pa.int64()), "reasons": pa.array(bad.values(), pa.list_(pa.string()))}
     )
     with tempfile.TemporaryDirectory(prefix="pluribus-") as folder:
         products, quarantine = Path(folder) / "products.parquet", Path(folder) / "quarantine.parquet"
-        rows = tables.scan(path)
+        rows = path
         n_good = tables.write(products, tables.stream(SPLIT_GOOD, rows=rows, bad=quarantined), SNAPSHOT)
         n_bad = tables.write(quarantine, tables.stream(SPLIT_BAD, rows=rows, bad=quarantined), QUARANTINE)
         assert n_good + n_bad == judged.num_rows, "every row is accepted or quarantined"

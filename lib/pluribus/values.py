@@ -189,7 +189,7 @@ def are_kinds(column: pa.Array) -> bool:
 
 # ---------------------------------------------------------------------------------------------------------- pictures
 
-_NO_PICTURE = pa.array(sorted(NOTHING | {"false", "true", "no", "yes", "0", "1", "no_selection", "noimage", "nan"}))
+_NO_PICTURE = sorted(NOTHING | {"false", "true", "no", "yes", "0", "1", "no_selection", "noimage", "nan"})
 _PICTURE_KEYS = ("src", "url", "link", "href", "image", "large", "original", "path", "file")
 _FILE = r"(?i)(\.(?:jpe?g|png|webp|gif|avif|bmp|tiff?|jfif))\s*[,|;\n]\s*"
 
