@@ -10,6 +10,7 @@ import uuid
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 from metaflow import FlowSpec, Parameter, card, current, resources, retry, step
@@ -78,7 +79,9 @@ class RefreshFlow(FlowSpec):
             plan.Batch(tuple(shops), config.models[shops[0].model], fingerprints[shops[0].model], suites)
             for shops in packed
         ] or [plan.Batch((), config.models[min(config.models)], "", {})]  # Metaflow wants at least one
-        print(f"{len(chosen)} shops in {len(packed)} batches, models {sorted(fingerprints)}, store {config.store}")
+        print(
+            f"{plan.SAID}{len(chosen)} shops in {len(packed)} batches, models {sorted(fingerprints)}, store {config.store}"
+        )
         current.card.extend(cards.plan(self.batches, expected))
         self.next(self.ingest, foreach="batches")
 
@@ -142,13 +145,11 @@ class RefreshFlow(FlowSpec):
         """Encode new pictures and texts, once and for all, with the shared model."""
         from pluribus import cards, embed, models
 
-        encoder = None
+        encoder = cache(lambda: models.load(self.open_store(), self.batch.fingerprint))
+        asked = {"model": self.batch.model, "fingerprint": self.batch.fingerprint, "encoder": encoder}
 
         def one(job, shop, store):
-            nonlocal encoder
-            encoder = encoder or models.load(self.open_store(), self.batch.fingerprint)
-            key = job.validation + "products.parquet"
-            done = embed.embed(store, products_key=key, model=self.batch.model, encoder=encoder)
+            done = embed.embed(store, products_key=job.validation + "products.parquet", **asked)
             counts = {"embedded": done.pictures + done.texts, "reused": done.reused}
             return job.after("embed", done.size_bytes, counts)
 

@@ -363,7 +363,7 @@ def demo(context: typer.Context) -> None:
     """The bundled shops through the whole DAG, then a few searches."""
     demo_shops()
     refresh(context)
-    for shop, query in (("atelier", "red striped dress"), ("hearth", "blue mug"), ("outpost", "green backpack")):
+    for shop, query in (("atelier", "dark green dress"), ("hearth", "red vase"), ("outpost", "light blue backpack")):
         print()
         search(context, shop, query, k=5)
     print("\nThe run's cards, one HTML page per step:")

@@ -4,7 +4,7 @@ Everything a release will need is encoded here, in the one step that has a GPU: 
 that the build and the evaluation will ask (titles as queries, categories as labels). Later stages only look up.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,12 +28,13 @@ class Embedded:
     size_bytes: int
 
 
-def embed(store: Store, *, products_key: str, model: Model, encoder: Any) -> Embedded:
+def embed(store: Store, *, products_key: str, model: Model, fingerprint: str, encoder: Callable[[], Any]) -> Embedded:
     """Encode what of a shop's accepted products is not on its vector shelf yet.
 
-    `encoder` gives float32 unit vectors: `.images(list of JPEG bytes)`, `.texts(list of str)` -> [n, width].
+    `encoder()` is asked for only when there is something to encode; it gives float32 unit vectors [n, width] by
+    `.images(list of JPEG bytes)` and `.texts(list of str)`.
     """
-    shelf = vectors.Shelf(store, encoder.fingerprint, encoder.width)
+    shelf = vectors.Shelf(store, fingerprint, model.width)
     rows = tables.read(store.local(products_key), [*texts.COLUMNS, "pictures"])
     contents = {vectors.picture_key(c): c for c in rows["pictures"].combine_chunks().flatten().to_pylist()}
     said = {vectors.text_key(text): text for text in wanted_texts(rows, model)}
@@ -51,16 +52,16 @@ def wanted_texts(rows: pa.Table, model: Model) -> list[str]:
     return [text for text in dict.fromkeys(all_texts) if text]
 
 
-def _add_pictures(store: Store, shelf: vectors.Shelf, encoder: Any, contents: Sequence[str]) -> int:
+def _add_pictures(store: Store, shelf: vectors.Shelf, encoder: Callable[[], Any], contents: Sequence[str]) -> int:
     size_bytes = 0
     for names, jpegs in pictures.load(store, contents, batch=FLUSH) if contents else ():
-        size_bytes += shelf.add([vectors.picture_key(name) for name in names], encoder.images(jpegs))
+        size_bytes += shelf.add([vectors.picture_key(name) for name in names], encoder().images(jpegs))
     return size_bytes
 
 
-def _add_texts(shelf: vectors.Shelf, encoder: Any, new: Sequence[str]) -> int:
+def _add_texts(shelf: vectors.Shelf, encoder: Callable[[], Any], new: Sequence[str]) -> int:
     size_bytes = 0
     for start in range(0, len(new), FLUSH):
         part = list(new[start : start + FLUSH])
-        size_bytes += shelf.add([vectors.text_key(text) for text in part], encoder.texts(part))
+        size_bytes += shelf.add([vectors.text_key(text) for text in part], encoder().texts(part))
     return size_bytes

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from pluribus.errors import ConfigError, RunError
+from pluribus.plan import SAID
 from pluribus.store import Store
 
 LINE = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+ \[(?P<task>\d+/(?P<step>\w+)/\S+) \(pid \d+\)\] (?P<said>.*)$")
-CHATTER = re.compile(r"Task (is starting|finished|failed|is being|fallback)|Creating (a )?card|foreach with \d+")
 
 
 def refresh(
@@ -46,13 +46,16 @@ def refresh(
     ) as child:
         assert child.stdout is not None
         for line in child.stdout:
-            said = _said(line)
+            match = LINE.match(line)
+            said = match["said"].rstrip() if match else ""
             if said.startswith("error: "):
                 errors.append(said.removeprefix("error: "))
             elif said.startswith("report runs/"):
                 key = said.removeprefix("report ")
-            if (debug or (said and not quiet)) and not said.startswith(("error: ", "report runs/")):
-                print(line.rstrip() if debug else said, flush=True)  # noqa: T201 - the run's progress
+            if debug:
+                print(line.rstrip(), flush=True)  # noqa: T201 - the run's log
+            elif said.startswith(SAID) and not quiet:
+                print(said.removeprefix(SAID), flush=True)  # noqa: T201 - the run's progress
     if key:
         report: dict[str, Any] = json.loads(store.get(key))
         return report
@@ -79,9 +82,3 @@ def _metaflow(root: Path) -> dict[str, str]:
     """Where Metaflow keeps its state and cards: for the latter it does not look at the former."""
     cards = root / ".metaflow" / "mf.cards"
     return {"METAFLOW_DATASTORE_SYSROOT_LOCAL": str(root), "METAFLOW_CARD_LOCALROOT": str(cards)}
-
-
-def _said(line: str) -> str:
-    """What a step printed, without Metaflow's prefix; "" for Metaflow's own lines."""
-    match = LINE.match(line)
-    return "" if match is None or CHATTER.match(match["said"]) else match["said"].rstrip()

@@ -17,6 +17,7 @@ from pluribus.errors import ConfigError, PluribusError, RunError, ShopError, pri
 from pluribus.records import Job, Model, Shop
 from pluribus.store import Store
 
+SAID = "» "  # begins every line that a step means for people; `launch` shows those and hides Metaflow's
 GUESSED_PRODUCTS = 2_000  # of a shop never seen, whose feed cannot be measured from here
 ROW_BYTES = 300  # of a feed, to guess the products of a file
 
@@ -139,7 +140,7 @@ def _one(job: Job, stage: str, work: Callable[[Job], Job]) -> Job:
 def _line(job: Job, stage: str) -> str:
     counts = " ".join(f"{name}={n:,}" for name, n in job.counts.items())
     tail = f"{job.state}: {job.reason}" if job.reason else counts if job.state == "running" else job.state
-    return f"{stage:<9}{job.shop:<24}{job.seconds[stage]:>8.1f} s  {tail}"
+    return f"{SAID}{stage:<9}{job.shop:<24}{job.seconds[stage]:>8.1f} s  {tail}"
 
 
 def _by_model(shops: Sequence[Shop]) -> list[list[Shop]]:
