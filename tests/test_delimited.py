@@ -19,8 +19,11 @@ Rows = list[list[str] | str]
 def read(data: bytes, dialect: Dialect, header: Sequence[str], *, passed: int = 0, encoding: str = "utf-8") -> Rows:
     rows: Rows = []
     for batch in tables(lambda: io.BytesIO(data), encoding, dialect, header, passed):
-        rows += batch if isinstance(batch, list) else zip(*(c.to_pylist() for c in batch.columns), strict=True)
-    return [row if isinstance(row, str) else list(row) for row in rows]
+        if isinstance(batch, list):
+            rows += batch
+        else:
+            rows += [list(row) for row in zip(*(column.to_pylist() for column in batch.columns), strict=True)]
+    return rows
 
 
 def table(text: str) -> tuple[list[str], Rows]:

@@ -5,7 +5,7 @@ from pluribus.dialects import magento_rows, shopify_rows, variants, woocommerce_
 
 def test_shopify_continuation_rows_are_variants_and_pictures() -> None:
     first = {"Handle": "ring", "Title": "Ring", "Vendor": "Acme", "Option1 Name": "Colour", "Option1 Value": "Gold"}
-    rows = [
+    rows: list[dict[str, str] | str] = [
         first
         | {
             "Variant Price": "42.99",
@@ -116,7 +116,7 @@ def test_magento_families_without_variations_are_told_by_the_sku() -> None:
 
 
 def test_woocommerce_variations_and_attributes() -> None:
-    rows = [
+    rows: list[dict[str, str] | str] = [
         {"ID": "1", "Type": "variable", "Attribute 1 name": "Colour", "Attribute 1 value(s)": "Red, Blue"},
         {"ID": "2", "Type": "variation", "Parent": "id:1", "Attribute 1 name": "Colour", "Attribute 1 value(s)": "Red"},
         {"ID": "3", "Type": "simple", "Parent": ""},

@@ -109,7 +109,8 @@ id,title,availability,price,image_link
 1,Shirt,available for order,"1,010.00 USD",https://x/1.jpg
 """
 NESTED = """{"id": "P", "title": "Tee", "price": {"amount": 12.5, "currency": "EUR"}, \
-"images": [{"url": "https://x/1.jpg"}], "variants": [{"sku": "P-S", "size": "S", "stock": 3}, {"sku": "P-M", "size": "M", "stock": 0}]}
+"images": [{"url": "https://x/1.jpg"}], \
+"variants": [{"sku": "P-S", "size": "S", "stock": 3}, {"sku": "P-M", "size": "M", "stock": 0}]}
 {"id": "Q", "title": "Cap", "price": {"amount": 5, "currency": "EUR"}, "categories": ["Hats", "Caps"]}
 """
 SCHEMA_ORG = """[{"@type": "Product", "sku": "1", "name": "Shirt", "image": ["https://x/1.jpg", "https://x/2.jpg"],
@@ -383,6 +384,8 @@ def parquet(table: pa.Table) -> bytes:
         (b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 9, "no table|no column known|columns named"),
         (b"<!DOCTYPE html><html><body>Login</body></html>", "web page"),
         (b"<x><item><id>1</id>", "not well-formed"),
+        (b"\xd0\xcf\x11\xe0" + bytes(100), "office document"),
+        ("id,title\n1,a\n".encode("utf-16")[:-1], "not in the encoding utf-16"),
         (b"id,title,title\n1,a,b\n", "two columns named 'title'"),
         (("id," + ",".join(f"c{n}" for n in range(10_000)) + "\n" + "1," * 10_000 + "\n").encode(), "10,001 columns"),
         (json.dumps([{f"c{n}": 1 for n in range(3000)} | {"id": 1}]).encode(), "3,001 names"),
@@ -572,8 +575,7 @@ def test_luma(data: Path) -> None:
 
 def test_icecat(data: Path) -> None:
     paths = sorted((data / "shops" / "icecat_electronics").glob("*.zip"))
-    columns = {"brand": "supplier", "colour": "attr_t_product_colour", "category": "attr_t_product_type"}
-    settings = Feed(source=(), columns=columns, currency="EUR", price_unit="cents")
+    settings = Feed(source=(), columns={"brand": "supplier"}, currency="EUR", price_unit="cents")
     batches = list(products(paths, feed=settings, limits=Limits()))
     assert sum(batch.num_rows for batch in batches) == 19_406
     first = batches[0].slice(0, 1).to_pylist()[0]

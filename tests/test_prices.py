@@ -121,10 +121,10 @@ def test_a_column_keeps_its_rows() -> None:
 
 @given(
     st.integers(0, 10**9),
-    st.sampled_from([",.", ".,", " ,", "'.", ("", "."), ("", ",")]),
+    st.sampled_from([(",", "."), (".", ","), (" ", ","), ("'", "."), ("", "."), ("", ",")]),
     st.sampled_from(sorted(CURRENCIES)),
 )
-def test_every_custom_of_writing_comes_back(cents: int, marks: str | tuple[str, str], currency: str) -> None:
+def test_every_custom_of_writing_comes_back(cents: int, marks: tuple[str, str], currency: str) -> None:
     thousands, decimal = marks
     written = f"{cents // 100:,}".replace(",", thousands) + f"{decimal}{cents % 100:02}"
     for text in (f"{written} {currency}", f"{currency} {written}", f"{currency}{written}"):

@@ -29,6 +29,8 @@ def strings(*texts: str | None) -> pa.Array:
         ("pass\u200bword \u202egnp.exe\u202c \ufeff\xad", "password gnp.exe"),
         ("a\x00b\x07c", "abc"),
         ("\u3164", None),
+        ("NULL", None),
+        ("\\N", None),
         ("<p></p>", None),
         ("", None),
         (None, None),

@@ -1,6 +1,6 @@
 """From the text columns of a file to canonical rows: what each column means, and what went wrong in which row."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -28,7 +28,7 @@ class Reading:
         self.configured, self.fixed = configured, fixed
         self.mapping: dict[str, tuple[str, ...]] = dict(configured)
         self.learnt = False
-        self.filled: dict[str, bool] = {}  # columns that hold something, and whether it may mean what its name says
+        self.filled: dict[str, bool] = {}  # known names that hold something: whether it may be what the name says
         self.decimals: dict[str, str] = {}
         self.levels = ""
 
@@ -39,7 +39,7 @@ class Reading:
         mistake.
         """
         for name, column in raw.columns.items():
-            if name not in self.filled and pc.any(pc.not_equal(column, "")).as_py():
+            if name not in self.filled and fields.is_known(name) and pc.any(pc.not_equal(column, "")).as_py():
                 self.filled[name] = not (fields.plain(name) in ("type", "producttype") and values.are_kinds(column))
         names = [name for name, telling in self.filled.items() if telling]
         if not self.learnt and len(raw.broken) < raw.rows:
@@ -57,7 +57,7 @@ class Reading:
             made["locale"] = pc.coalesce(made.get("locale", rows.blank), pa.scalar(self.feed.locale))
         made["row"] = pa.array(np.arange(row, row + raw.rows))
         made["deleted"] = made.get("deleted", pa.array(np.zeros(raw.rows, bool)))
-        made["defects"] = pa.array([rows.defects.get(i) for i in range(raw.rows)], PRODUCT.field("defects").type)
+        made["defects"] = pa.array(rows.defects, PRODUCT.field("defects").type)
         made["extra"] = values.maps(rows.rest({name for names in self.mapping.values() for name in names}), raw.rows)
         columns = [made[f.name] if f.name in made else pa.nulls(raw.rows, f.type) for f in PRODUCT]
         return pa.RecordBatch.from_arrays(columns, schema=PRODUCT)
@@ -71,7 +71,7 @@ class Reading:
         match canonical:
             case "product_id":
                 made, bad = values.identifiers(column)
-                rows.refuse(canonical, made, bad, "ID")
+                rows.refuse(canonical, values.shown(made, bad, RAW_CHARS), bad, "ID")
                 made = pc.if_else(bad, None, made)
             case "group_id":
                 made, _ = values.identifiers(column)
@@ -81,15 +81,15 @@ class Reading:
                 made = values.flags(column)
             case "images":
                 made = values.pictures([rows.columns[name] for name in sources if name in rows.columns])
-                for name in sources:
-                    rows.keep(name, values.no_pictures)
+                for name in set(sources) & rows.columns.keys():
+                    rows.note(name, rows.columns[name], values.no_pictures(rows.columns[name]))
             case "availability":
                 made = values.availabilities(column)
-                rows.keep(sources[0], lambda _: pc.is_null(made))
+                rows.note(sources[0], column, pc.is_null(made))
             case "category":
                 self.levels = self.levels or values.level_mark(column)
                 made, more = values.paths(column, self.levels, several=fields.plain(sources[0]) == "categories")
-                rows.keep(sources[0], lambda _: more)
+                rows.note(sources[0], column, more)
             case "description":
                 made = values.texts(column)
             case _:
@@ -110,7 +110,7 @@ class Reading:
         own = rows.joined(self.mapping.get("currency", ()), " ")
         if own is not None:
             said.append(prices.currencies(own, self.feed.currency))
-            rows.keep(self.mapping["currency"][0], lambda _: pc.is_null(said[-1]))
+            rows.note(self.mapping["currency"][0], own, pc.is_null(said[-1]))
         if said:
             made["currency"] = pc.coalesce(*said, pa.scalar(self.feed.currency or None, pa.string()))
         if self.feed.price_unit == "cents":
@@ -119,16 +119,18 @@ class Reading:
 
 
 class Rows:
-    """A batch under way: its columns, and what has gone wrong in which row."""
+    """A batch under way: its columns, what has gone wrong in which row, and the texts that were not understood."""
 
     def __init__(self, raw: Raw, field_chars: int) -> None:
-        self.columns, self.count = dict(raw.columns), raw.rows
+        self.columns = dict(raw.columns)
         self.blank = pa.nulls(raw.rows, pa.string())
-        self.defects: dict[int, list[str]] = {}
-        self.notes: dict[str, dict[int, str]] = {}
-        for i, (code, text) in raw.broken.items():
-            self.defects[i] = [code]
-            self.notes.setdefault("raw", {})[i] = printable(text.rstrip("\r\n"), RAW_CHARS)
+        self.defects: list[list[str] | None] = [None] * raw.rows
+        self.notes: dict[str, pa.Array] = {}
+        texts: list[str | None] = [None] * raw.rows
+        for place, (code, text) in raw.broken.items():
+            self.defects[place], texts[place] = [code], printable(text.rstrip("\r\n"), RAW_CHARS)
+        if raw.broken:
+            self.notes["raw"] = pa.array(texts, pa.string())
         for name, column in raw.columns.items():
             if column.nbytes > field_chars and (pc.max(pc.binary_length(column)).as_py() or 0) > field_chars:
                 self._mark(pc.greater(pc.utf8_length(column), field_chars), "LEN")
@@ -140,32 +142,24 @@ class Rows:
         return values.join(columns, joint) if columns else None
 
     def refuse(self, name: str, column: pa.Array, bad: pa.Array, code: str) -> None:
-        """Records a defect in the `bad` rows, and keeps their text as a note."""
+        """Records a defect in the `bad` rows, and notes their text."""
         self._mark(bad, code)
-        self._note(name, column, bad)
+        self.note(name, column, bad)
 
-    def keep(self, source: str, where: Callable[[pa.Array], pa.Array]) -> None:
-        """Keeps in `extra` what a source column says where it was not wholly understood."""
-        if source in self.columns:
-            self._note(source, self.columns[source], where(self.columns[source]))
+    def note(self, name: str, column: pa.Array, where: pa.Array) -> None:
+        """Keeps for `extra` what some rows say."""
+        noted = pc.if_else(pc.fill_null(where, False), column, None)
+        self.notes[name] = pc.coalesce(noted, self.notes.get(name, self.blank))
 
     def rest(self, used: set[str]) -> dict[str, pa.Array]:
         """The columns without a canonical place, and the notes."""
         rest = {name: column for name, column in self.columns.items() if name not in used}
-        for name, texts in self.notes.items():
-            noted = pa.array([texts.get(i) for i in range(self.count)], pa.string())
-            rest[name] = pc.coalesce(noted, rest.get(name, self.blank))
-        return rest
+        return rest | {name: pc.coalesce(note, rest.get(name, self.blank)) for name, note in self.notes.items()}
 
     def _mark(self, where: pa.Array, code: str) -> None:
-        for i in _positions(where):
-            if code not in self.defects.setdefault(i, []):
-                self.defects[i].append(code)
-
-    def _note(self, name: str, column: pa.Array, where: pa.Array) -> None:
-        for i in _positions(where):
-            if text := column[i].as_py():
-                self.notes.setdefault(name, {})[i] = printable(text, RAW_CHARS) if name == "product_id" else text
+        for place in np.flatnonzero(pc.fill_null(where, False).to_numpy(zero_copy_only=False)).tolist():
+            codes = self.defects[place] or []
+            self.defects[place] = codes if code in codes else [*codes, code]
 
 
 def configured(columns: Mapping[str, str | Sequence[str]]) -> dict[str, tuple[str, ...]]:
@@ -187,8 +181,3 @@ def _require(there: Mapping[str, pa.Array], mapping: Mapped) -> None:
                     expected=f"one of {names}",
                     do="mend [feeds.columns]",
                 )
-
-
-def _positions(where: pa.Array) -> list[int]:
-    positions: list[int] = np.flatnonzero(pc.fill_null(where, False).to_numpy(zero_copy_only=False)).tolist()
-    return positions

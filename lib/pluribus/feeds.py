@@ -12,6 +12,7 @@ import tempfile
 import zlib
 from base64 import b64decode
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -94,7 +95,6 @@ def products(paths: Sequence[Path], *, feed: Feed, limits: Limits) -> Iterator[p
     row, left_bytes = 0, limits.feed_bytes
     for stream in (stream for path in paths for stream in streams.unwrap(path, left_bytes)):
         source = Source(stream, feed, limits)
-        reading = None
         for raw, reading in read(source, mapping):
             if "product_id" not in reading.mapping and len(raw.broken) < raw.rows:
                 raise no_id(stream.name, list(raw.columns))
@@ -111,13 +111,23 @@ def products(paths: Sequence[Path], *, feed: Feed, limits: Limits) -> Iterator[p
 
 def read(source: Source, mapping: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[Raw, Reading]]:
     """The batches of one file, and what has been learnt of it with each."""
-    kind = FEEDS[format_of(source)]
-    reading = Reading(
-        source.feed, configured=mapping, usual=kind.usual, fixed=kind.fixed, field_chars=source.limits.field_chars
-    )
-    for raw in kind.read(source):
-        reading.learn(raw)
-        yield raw, reading
+    with _decoded(source):
+        kind = FEEDS[format_of(source)]
+        reading = Reading(
+            source.feed, configured=mapping, usual=kind.usual, fixed=kind.fixed, field_chars=source.limits.field_chars
+        )
+        for raw in kind.read(source):
+            reading.learn(raw)
+            yield raw, reading
+
+
+@contextmanager
+def _decoded(source: Source) -> Iterator[None]:
+    try:
+        yield
+    except UnicodeError as error:
+        name, encoding = source.stream.name, source.encoding
+        raise FeedError(f"{name} is not in the encoding {encoding}: {error}", do="set encoding") from error
 
 
 def no_id(name: str, columns: Sequence[str]) -> FeedError:
@@ -134,7 +144,9 @@ def no_id(name: str, columns: Sequence[str]) -> FeedError:
 def detect(path: Path) -> str:
     """The name in FEEDS of a file's format, by its content. Raises FeedError when none fits."""
     limits = Limits()
-    return format_of(Source(streams.unwrap(path, limits.feed_bytes)[0], Feed(source=()), limits))
+    source = Source(streams.unwrap(path, limits.feed_bytes)[0], Feed(source=()), limits)
+    with _decoded(source):
+        return format_of(source)
 
 
 def format_of(source: Source) -> str:
@@ -150,16 +162,16 @@ def format_of(source: Source) -> str:
 
 def _opening(source: Source) -> Opening:
     with source.bytes() as file:
-        if file.peek(4).startswith(b"PAR1"):
-            return Opening("parquet")
-    with source.text() as text:
-        start = text.read(4096).lstrip("\ufeff \t\r\n")
-    if re.match(r"<(!doctype html|html)\b", start, re.IGNORECASE):
+        head = file.peek(4096)[:4096]
+    if head.startswith(b"PAR1"):
+        return Opening("parquet")
+    start = head.replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n")  # whatever the encoding
+    if re.match(rb"<(!doctype html|html)\b", start, re.IGNORECASE):
         raise FeedError(f"{source.stream.name} is a web page", expected="a feed", do="check its address and login")
-    if start.startswith("<"):
+    if start.startswith(b"<"):
         mark, names = elements.xml_opening(source.bytes)
         return Opening("xml", frozenset(names), mark)
-    if start.startswith(("[", "{")):
+    if start.startswith((b"[", b"{")):
         mark, names = objects.json_opening(source.text)
         return Opening("json", frozenset(map(fields.plain, names)), mark)
     dialect, header, _ = _table(source)

@@ -75,7 +75,6 @@ _NAMES = {
 }
 #: canonical column -> customary source names, best first
 ALIASES = {canonical: tuple(map(plain, names.split())) for canonical, names in _NAMES.items()}
-_KNOWN = frozenset(name for names in ALIASES.values() for name in names)
 
 #: source names that are levels of one category, highest first
 LEVELS = (
@@ -95,13 +94,14 @@ MORE_IMAGES = re.compile(
     r"|(image|picture|photo|img|imageurl|imagelink|imagesrc|pictureurl|pictures|images|bild|foto)\d{1,2}"
     r"|(additional|gallery)(image)?(links|urls|images)|imgurlalternative"
 )
+_KNOWN = frozenset(name for names in (*ALIASES.values(), *LEVELS) for name in names)
 #: what stands between the values of several source columns that are joined
 JOINTS = {"category": " > ", "images": "\n"}
 
 
 def is_known(name: str) -> bool:
-    """Whether a source name is in the alias table."""
-    return plain(name) in _KNOWN
+    """Whether a source name may mean one of our columns."""
+    return plain(name) in _KNOWN or bool(MORE_IMAGES.fullmatch(plain(name)))
 
 
 def found(names: Sequence[str], mapping: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:

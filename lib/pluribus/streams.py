@@ -29,7 +29,7 @@ BOMS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
-GZIP, ZIP = b"\x1f\x8b", b"PK\x03\x04"
+GZIP, ZIP, OLE = b"\x1f\x8b", b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,9 @@ def unwrap(path: Path, most_bytes: int) -> list[Stream]:
         raise FeedError(f"{path.name} cannot be read: {error.strerror}", expected="a readable file") from error
     if not size_bytes:
         raise FeedError(f"{path.name} is empty", expected="products", do="deliver the file again")
-    if magic == ZIP or magic.startswith(b"PK"):
+    if magic == OLE:
+        raise FeedError(f"{path.name} is an office document", expected="a feed", do="save the sheet as CSV UTF-8")
+    if magic.startswith(b"PK"):
         return _members(path, most_bytes)
 
     def plain() -> Counted:

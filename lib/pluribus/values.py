@@ -14,8 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-#: what exports write where they have nothing
-NOTHING = frozenset(("", "-", "--", "null", "none", "nan", "n/a", "na", "\\n", "#n/a"))
+from pluribus.errors import printable
 
 # ------------------------------------------------------------------------------------------------------------- text
 
@@ -26,7 +25,8 @@ _INVISIBLE = re.compile(
 )
 _TAG = re.compile(r"<(?:[a-zA-Z/!?])[^<>]*>")
 _INLINE = re.compile(r"</?(?:a|abbr|b|big|em|font|i|mark|s|small|span|strong|sub|sup|u)\b[^<>]*>", re.IGNORECASE)
-_UNTIDY = r"[^\x20-\x7e]|[<&]|  |^ | $"
+_NULL = r"(?i:null|none|nan|n/a|\\n|#n/a)"  # how exports write nothing
+_UNTIDY = rf"[^\x20-\x7e]|[<&]|  |^ | $|^{_NULL}$"
 
 
 def texts(column: pa.Array) -> pa.Array:
@@ -42,8 +42,8 @@ def text(value: str) -> str | None:
         if "&" not in value or (unescaped := html.unescape(value)) == value:
             break
         value = unescaped
-    value = _INVISIBLE.sub("", unicodedata.normalize("NFC", value))
-    return " ".join(value.split()) or None
+    value = " ".join(_INVISIBLE.sub("", unicodedata.normalize("NFC", value)).split())
+    return None if re.fullmatch(_NULL, value) else value or None
 
 
 def _without_tags(value: str) -> str:
@@ -59,6 +59,13 @@ def identifiers(column: pa.Array) -> tuple[pa.Array, pa.Array]:
     column = _where(pc.utf8_trim_whitespace(column), r"[^\x20-\x7e]|^$", _identifier)
     bad = pc.or_(pc.match_substring_regex(column, r"[\x00-\x1f\x7f\x{fffd}]"), pc.greater(pc.utf8_length(column), 512))
     return column, pc.fill_null(bad, False)
+
+
+def shown(column: pa.Array, where: pa.Array, most_chars: int) -> pa.Array:
+    """The values in some rows, bounded and without control characters, null in the others."""
+    coded = pc.if_else(where, column, None).dictionary_encode()
+    safe = [printable(value, most_chars) for value in coded.dictionary.to_pylist()]
+    return pa.array(safe, pa.string()).take(coded.indices)
 
 
 def _identifier(value: str) -> str | None:
@@ -108,7 +115,7 @@ def _availability(value: str) -> str | None:
 # -------------------------------------------------------------------------------------------------------- categories
 
 _LEVELS = re.compile(r"\s*(?:>|»|›|→|::)\s*|\s+\|\s+")
-_ROOTS = frozenset(("defaultcategory", "rootcatalog"))  # Magento's, above every category
+_ROOTS = ("default category", "root catalog")  # Magento's, above every category
 
 
 def level_mark(column: pa.Array) -> str:
@@ -151,15 +158,11 @@ def _path(value: str, mark: str, several: bool) -> tuple[str | None, bool]:
         lines = [part for line in lines for part in line.split(",")]
     split = [[text(level) for level in re.split(mark, _bare(line))] if mark else [text(line)] for line in lines]
     levels = [[level for level in path if level] for path in split]
-    levels = [path[1:] if len(path) > 1 and plain(path[0]) in _ROOTS else path for path in levels if path]
+    levels = [path[1:] if len(path) > 1 and path[0].casefold() in _ROOTS else path for path in levels if path]
     if levels and all(len(path) == 1 for path in levels) and not (several and mark):
         levels = [[path[0] for path in levels]]
     best = max(levels, key=len, default=[])
     return " > ".join(best) or None, len(levels) > 1
-
-
-def plain(value: str) -> str:
-    return "".join(c for c in value.casefold() if c.isalnum())
 
 
 def _lines(value: str, keys: Sequence[str]) -> list[str]:
@@ -189,14 +192,14 @@ def are_kinds(column: pa.Array) -> bool:
 
 # ---------------------------------------------------------------------------------------------------------- pictures
 
-_NO_PICTURE = sorted(NOTHING | {"false", "true", "no", "yes", "0", "1", "no_selection", "noimage", "nan"})
+_NO_PICTURE = r"^(?i:\s*|-+|false|true|no|yes|0|1|no_selection|no_?image|null|none|nan|n/?a|\\n|#n/a)$"
 _PICTURE_KEYS = ("src", "url", "link", "href", "image", "large", "original", "path", "file")
 _FILE = r"(?i)(\.(?:jpe?g|png|webp|gif|avif|bmp|tiff?|jfif))\s*[,|;\n]\s*"
 
 
 def no_pictures(column: pa.Array) -> pa.Array:
     """Where a picture column says in words that there is none ("FALSE", "no_selection")."""
-    return pc.fill_null(pc.is_in(pc.utf8_lower(pc.utf8_trim_whitespace(column)), _NO_PICTURE), False)
+    return pc.fill_null(pc.match_substring_regex(pc.utf8_trim_whitespace(column), _NO_PICTURE), False)
 
 
 def pictures(columns: Sequence[pa.Array]) -> pa.Array:
@@ -211,7 +214,7 @@ def pictures(columns: Sequence[pa.Array]) -> pa.Array:
     lists = pc.split_pattern(joined, "\n")
     rows, items = pc.list_parent_indices(lists), pc.utf8_trim_whitespace(pc.list_flatten(lists))
     items = pc.replace_substring_regex(pc.replace_substring(items, "&amp;", "&"), r"^//", "https://")
-    keep = pc.invert(pc.or_(pc.fill_null(no_pictures(items), True), pc.equal(items, "")))
+    keep = pc.invert(no_pictures(items))
     rows, items = rows.filter(keep), items.filter(keep)
     row, code = rows.to_numpy(), items.dictionary_encode().indices.to_numpy()
     first = np.sort(np.unique(row * (code.max(initial=0) + 1) + code, return_index=True)[1])
