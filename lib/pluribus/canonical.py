@@ -111,8 +111,11 @@ class Reading:
         if own is not None:
             said.append(prices.currencies(own, self.feed.currency))
             rows.note(self.mapping["currency"][0], own, pc.is_null(said[-1]))
+        if made and self.feed.currency:
+            priced = pc.is_valid(pc.coalesce(*made.values()))
+            said.append(pc.if_else(priced, self.feed.currency, None))
         if said:
-            made["currency"] = pc.coalesce(*said, pa.scalar(self.feed.currency or None, pa.string()))
+            made["currency"] = pc.coalesce(*said)
         if self.feed.price_unit == "cents":
             made |= {name: pc.divide(made[name], 100.0) for name in ("price", "sale_price") if name in made}
         return made

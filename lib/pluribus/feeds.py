@@ -7,8 +7,6 @@ becomes a row that says so in `defects`, with its text in `extra`.
 
 import io
 import re
-import shutil
-import tempfile
 import zlib
 from base64 import b64decode
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -20,7 +18,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from pluribus import delimited, dialects, elements, fields, objects, raws, streams, values
+from pluribus import delimited, dialects, elements, fields, objects, parquet, raws, streams, values
 from pluribus.canonical import Reading, configured
 from pluribus.errors import FeedError
 from pluribus.raws import Raw
@@ -231,41 +229,10 @@ def _narrow(items: Iterable[Item], columns: int) -> Iterator[Item]:
 
 
 def _parquet(source: Source) -> Iterator[Raw]:
-    import pyarrow.parquet as pq
-
-    with tempfile.TemporaryFile() as file, source.bytes() as packed:
-        shutil.copyfileobj(packed, file)
-        try:
-            parquet = pq.ParquetFile(file)
-            for raw in _items(_parquet_rows(parquet, source.limits), source, "COLUMNS"):
-                unused = dict.fromkeys(parquet.schema_arrow.names, pa.nulls(raw.rows, pa.string()))
-                yield replace(raw, columns=unused | raw.columns)
-        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-            name = source.stream.name
-            raise FeedError(f"{name} is no sound Parquet file: {error}", do="deliver it again") from error
-
-
-def _parquet_rows(parquet: Any, limits: Limits) -> Iterator[Item]:
-    schema = parquet.schema_arrow
-    if any(isinstance(column.type, pa.BaseExtensionType) for column in schema):
-        raise FeedError("the Parquet file has extension types", expected="plain columns")
-    if len(schema) > limits.columns:
-        raise FeedError(f"the Parquet file has {len(schema):,} columns", expected=f"at most {limits.columns:,}")
-    decoded_bytes = 0
-    for read_batch in parquet.iter_batches(batch_size=1_000, use_threads=False):
-        read_batch.validate(full=True)
-        batch = pa.record_batch([_plain(column) for column in read_batch.columns], schema.names)
-        decoded_bytes += batch.nbytes
-        if decoded_bytes > limits.feed_bytes:
-            raise FeedError(
-                f"the Parquet file holds more than {limits.feed_bytes:,} bytes", do="raise limits.feed_bytes"
-            )
-        yield from batch.to_pylist()
-
-
-def _plain(column: pa.Array) -> pa.Array:
-    """A dictionary says in few bytes what takes many: it is counted, and read, written out."""
-    return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+    with parquet.opened(source.bytes) as file:
+        for raw in _items(parquet.rows(file, source.limits.feed_bytes), source, "COLUMNS"):
+            unused = dict.fromkeys(file.schema_arrow.names, pa.nulls(raw.rows, pa.string()))
+            yield replace(raw, columns=unused | raw.columns)
 
 
 def _json(source: Source) -> Iterator[Raw]:
