@@ -16,6 +16,7 @@ Place = tuple[str, ...]  # the names of the elements from the root
 
 ITEM_BYTES = 1 << 25
 DEPTH = 64
+ATTRIBUTES = 1_000
 SURVEYED = 20_000  # elements looked at to find out which are the items
 GOOGLE = "http://base.google.com/ns/1.0"
 ITEM_TAGS = ("item", "entry", "product", "offer", "shopitem", "article", "produkt", "row", "record")
@@ -70,33 +71,31 @@ def xml_opening(open_bytes: Callable[[], IO[bytes]]) -> tuple[str, list[str]]:
 
 
 def _walk(stream: Watched, keep: Place | None = None) -> Iterator[tuple[Place, Element]]:
-    """Every element at its end, with its path; elements outside `keep` are emptied as soon as they have ended."""
+    """Every element at its end, with its path, except those within `keep`; then it is taken out of its parent."""
     from defusedxml import DefusedXmlException
     from defusedxml.ElementTree import iterparse
 
-    stack: list[Any] = []
+    outside: list[Any] = []
     names: list[str] = []
     try:
         for event, element in iterparse(stream, events=("start", "end"), forbid_dtd=True):
+            within = keep is not None and len(names) > len(keep) and tuple(names[: len(keep)]) == keep
             if event == "start":
-                stack.append(element)
                 names.append(_local(element.tag))
-                if len(stack) > DEPTH or len(element.attrib) > 1000:
-                    raise FeedError(
-                        "the XML is nested too deeply or has too many attributes", expected="plain products"
-                    )
-                continue
-            path = tuple(names)
-            stack.pop()
-            names.pop()
-            yield path, element
-            inside = keep is not None and len(path) > len(keep) and path[: len(keep)] == keep
-            if stack and not inside:
-                stack[-1].remove(element)
+                if len(names) > DEPTH or len(element.attrib) > ATTRIBUTES:
+                    raise FeedError("the XML is too deep, or has too many attributes", expected="plain products")
+                if not (within or keep == tuple(names[:-1])):
+                    outside.append(element)
+            elif within:
+                names.pop()
+            else:
+                yield tuple(names), element
+                names.pop()
+                outside.pop()
+                if outside:
+                    outside[-1].remove(element)
     except DefusedXmlException as error:
-        raise FeedError(
-            "the XML has a DOCTYPE or entities", expected="plain XML", do="leave the DOCTYPE out"
-        ) from error
+        raise FeedError("the XML has a DOCTYPE or entities", expected="plain XML", do="leave them out") from error
     except (ParseError, UnicodeDecodeError, LookupError, ValueError) as error:
         raise FeedError(f"the XML is not well-formed: {error}", do="deliver the file again") from error
 
@@ -135,6 +134,9 @@ def _gather(element: Element, prefix: str, values: dict[str, list[str]]) -> None
         values.setdefault(f"{prefix}{_local(name)}", []).append(text.strip())
     for child in element:
         name = prefix + _name(child)
+        if not len(child) and not child.attrib:
+            values.setdefault(name, []).append((child.text or "").strip())
+            continue
         if pair := _pair(child):  # <PARAM><PARAM_NAME>Colour</PARAM_NAME><VAL>red</VAL></PARAM>
             values.setdefault(prefix + pair[0], []).append(pair[1])
             continue
