@@ -67,7 +67,8 @@ class RefreshFlow(FlowSpec):
             past = plan.reports(self.open_store())
             chosen = plan.choose(config.shops, self.shops, past=past, now=self.started)
             chosen = [replace(shop, model=config.model(self.model or shop.model).name) for shop in chosen]
-            fingerprints = {
+            names = sorted({shop.model for shop in chosen})
+            registered = {name: models.register(self.open_store(), config.models[name]) for name in names}
                 name: models.register(self.open_store(), config.models[name]) for name in {s.model for s in chosen}
             }
             suites = {s.vertical: validate.suites(store.open_store(config.expectations), s.vertical) for s in chosen}
@@ -76,7 +77,7 @@ class RefreshFlow(FlowSpec):
                 chosen, expected, batch_products=config.run.batch_products, most=config.run.most_batches
             )
         self.batches = [
-            plan.Batch(tuple(shops), config.models[shops[0].model], fingerprints[shops[0].model], suites)
+            plan.Batch(tuple(shops), config.models[shops[0].model], registered[shops[0].model], suites)
             for shops in packed
         ] or [plan.Batch((), config.models[min(config.models)], "", {})]  # Metaflow wants at least one
         print(
@@ -90,7 +91,7 @@ class RefreshFlow(FlowSpec):
     @step
     def ingest(self):
         """Read each shop's feeds and pictures into an immutable snapshot; go no further where nothing changed."""
-        from pluribus import build, cards, embed, evaluate, ingest, plan, releases, validate
+        from pluribus import build, embed, evaluate, ingest, plan, releases, validate
         from pluribus.records import Job
 
         self.batch = self.input
@@ -109,7 +110,6 @@ class RefreshFlow(FlowSpec):
 
         self.jobs = [Job(shop=shop.name) for shop in self.batch.shops]
         self.advance("ingest", one)
-        current.card.extend(cards.ingest(self.open_store(), self.jobs))
         self.next(self.validate)
 
     @card(type="blank", id="validate")
@@ -117,9 +117,10 @@ class RefreshFlow(FlowSpec):
     @step
     def validate(self):
         """Judge the rows: accepted ones go on, the others are quarantined with every reason."""
-        from pluribus import cards, ingest, pages, releases, validate
 
         def one(job, shop, store):
+            from pluribus import ingest, releases, validate
+
             live = releases.current(store, shop=shop.name)
             found = validate.validate(
                 store,
@@ -133,8 +134,6 @@ class RefreshFlow(FlowSpec):
             return job.after("validate", found.size_bytes, counts, validation=found.key)
 
         self.advance("validate", one)
-        pages.keep(self.open_store(), self.jobs)
-        current.card.extend(cards.validate(self.open_store(), self.jobs))
         self.next(self.embed)
 
     @card(type="blank", id="embed")
@@ -143,18 +142,16 @@ class RefreshFlow(FlowSpec):
     @step
     def embed(self):
         """Encode new pictures and texts, once and for all, with the shared model."""
-        from pluribus import cards, embed, models
-
-        encoder = cache(lambda: models.load(self.open_store(), self.batch.fingerprint))
-        asked = {"model": self.batch.model, "fingerprint": self.batch.fingerprint, "encoder": encoder}
+        asked = {"model": self.batch.model, "fingerprint": self.batch.fingerprint, "encoder": cache(self.load_model)}
 
         def one(job, shop, store):
+            from pluribus import embed
+
             done = embed.embed(store, products_key=job.validation + "products.parquet", **asked)
             counts = {"embedded": done.pictures + done.texts, "reused": done.reused}
             return job.after("embed", done.size_bytes, counts)
 
         self.advance("embed", one)
-        current.card.extend(cards.embed(self.open_store(), self.jobs))
         self.next(self.build)
 
     @card(type="blank", id="build")
@@ -162,9 +159,10 @@ class RefreshFlow(FlowSpec):
     @step
     def build(self):
         """Fuse the vectors, build and measure the index: the files of a release, not yet public."""
-        from pluribus import build, cards
 
         def one(job, shop, store):
+            from pluribus import build
+
             release = uuid.uuid4().hex
             made = build.build(
                 store,
@@ -181,7 +179,6 @@ class RefreshFlow(FlowSpec):
             return job.after("build", size_bytes, counts, release=release, files=made.files, scores=scores)
 
         self.advance("build", one)
-        current.card.extend(cards.build(self.open_store(), self.jobs))
         self.next(self.evaluate)
 
     @card(type="blank", id="evaluate")
@@ -189,9 +186,10 @@ class RefreshFlow(FlowSpec):
     @step
     def evaluate(self):
         """Measure each release against chance, thresholds and the live release: a verdict."""
-        from pluribus import cards, evaluate, releases
 
         def one(job, shop, store):
+            from pluribus import evaluate, releases
+
             live = releases.current(store, shop=shop.name) and releases.open_release(store, shop=shop.name)
             asked = {"model": self.batch.model, "fingerprint": self.batch.fingerprint, "gate": shop.gate}
             found, file = evaluate.evaluate(store, release=job.release, live=live, **asked)
@@ -202,7 +200,6 @@ class RefreshFlow(FlowSpec):
             return job.after("evaluate", file.size_bytes, {}, scores=scores, files=files, state=state, reason=reason)
 
         self.advance("evaluate", one)
-        current.card.extend(cards.evaluate(self.open_store(), self.jobs))
         self.next(self.publish)
 
     @card(type="blank", id="publish")
@@ -210,9 +207,10 @@ class RefreshFlow(FlowSpec):
     @step
     def publish(self):
         """Switch each shop that passed to its new release, in one atomic step."""
-        from pluribus import cards, publish
 
         def one(job, shop, store):
+            from pluribus import publish
+
             facts = {
                 "model": self.batch.model.name,
                 "fingerprint": self.batch.fingerprint,
@@ -229,7 +227,6 @@ class RefreshFlow(FlowSpec):
             return job.after("publish", 0, {}, state="unchanged" if state == "already" else state)
 
         self.advance("publish", one)
-        current.card.extend(cards.publish(self.open_store(), self.jobs))
         self.next(self.join)
 
     @step
@@ -255,13 +252,27 @@ class RefreshFlow(FlowSpec):
             raise SystemExit("error: no shop got through; each one's reason stands above and in the report")
 
     def advance(self, stage, one):
-        """Take every running job of this batch through one stage, each inside its own shop's part of the store."""
-        from pluribus import plan
+        """Take every running job of this batch through one stage, each inside its own shop's part of the store.
+
+        What came of it is drawn on the step's card; where no job is left, nothing is imported and nothing drawn.
+        """
+        if not any(job.state == "running" for job in self.jobs):
+            return
+        from pluribus import cards, pages, plan
 
         with plainly():
             store = self.open_store()
             work = lambda job: one(job, self.batch.shop(job.shop), store.within(f"shops/{job.shop}"))
             self.jobs = plan.advance(self.jobs, stage, work)
+            if stage == "validate":
+                pages.keep(store, self.jobs)
+        current.card.extend(getattr(cards, stage)(store, self.jobs))
+
+    def load_model(self):
+        """The shared encoder of this batch."""
+        from pluribus import models
+
+        return models.load(self.open_store(), self.batch.fingerprint)
 
     def open_store(self):
         """The store of this run."""

@@ -29,7 +29,10 @@ def refresh(
     debug: bool = False,
     quiet: bool = False,
 ) -> dict[str, Any]:
-    """Run (or resume) the flow in a child process and return its report. Raises RunError when there is none."""
+    """Run (or resume) the flow in a child process and return its report. Raises RunError when there is none.
+
+    The child runs in the folder of Metaflow's local datastore: cards go to the nearest .metaflow upwards of there.
+    """
     if not flow.is_file():
         raise ConfigError(f"no flow at {flow}", expected="pluribus installed from a checkout (make install)")
     command = [sys.executable, "-u", str(flow), "--no-pylint"]
@@ -38,11 +41,12 @@ def refresh(
     else:
         command += ["run", *(part for name, value in arguments.items() for part in (f"--{name}", value))]
     command += ["--max-workers", str(workers)]
-    env = {"PYTHONWARNINGS": "ignore"} | os.environ | _metaflow(datastore(flow))
+    root = datastore(flow)
+    env = {"PYTHONWARNINGS": "ignore"} | os.environ | {"METAFLOW_DATASTORE_SYSROOT_LOCAL": str(root)}
     errors: list[str] = []
     key = ""
     with subprocess.Popen(  # noqa: S603 - our own flow
-        command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+        command, env=env, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
     ) as child:
         assert child.stdout is not None
         for line in child.stdout:
@@ -76,9 +80,3 @@ def cards(root: Path, run: str) -> list[tuple[str, Path]]:
     return [
         (file.parts[-5], file) for file in sorted(steps.glob("*/tasks/*/cards/*.html"), key=lambda f: f.stat().st_mtime)
     ]
-
-
-def _metaflow(root: Path) -> dict[str, str]:
-    """Where Metaflow keeps its state and cards: for the latter it does not look at the former."""
-    cards = root / ".metaflow" / "mf.cards"
-    return {"METAFLOW_DATASTORE_SYSROOT_LOCAL": str(root), "METAFLOW_CARD_LOCALROOT": str(cards)}

@@ -97,7 +97,7 @@ def load(location: str, *, store: str = "", env: Mapping[str, str] = os.environ)
             )
     return Settings(
         location=location,
-        store=store or _join(location, _expand(places.store, env, f"{file}: store")),
+        store=_join(str(Path.cwd()), store) if store else _join(location, _expand(places.store, env, f"{file}: store")),
         expectations=_join(location, places.expectations),
         run=places.run,
         models=models,
