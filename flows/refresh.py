@@ -69,8 +69,6 @@ class RefreshFlow(FlowSpec):
             chosen = [replace(shop, model=config.model(self.model or shop.model).name) for shop in chosen]
             names = sorted({shop.model for shop in chosen})
             registered = {name: models.register(self.open_store(), config.models[name]) for name in names}
-                name: models.register(self.open_store(), config.models[name]) for name in {s.model for s in chosen}
-            }
             suites = {s.vertical: validate.suites(store.open_store(config.expectations), s.vertical) for s in chosen}
             expected = {shop.name: plan.expected_products(shop, past) for shop in chosen}
             packed = plan.batches(
@@ -80,9 +78,7 @@ class RefreshFlow(FlowSpec):
             plan.Batch(tuple(shops), config.models[shops[0].model], registered[shops[0].model], suites)
             for shops in packed
         ] or [plan.Batch((), config.models[min(config.models)], "", {})]  # Metaflow wants at least one
-        print(
-            f"{plan.SAID}{len(chosen)} shops in {len(packed)} batches, models {sorted(fingerprints)}, store {config.store}"
-        )
+        print(f"{plan.SAID}{len(chosen)} shops in {len(packed)} tasks, model {', '.join(names)}, store {config.store}")
         current.card.extend(cards.plan(self.batches, expected))
         self.next(self.ingest, foreach="batches")
 

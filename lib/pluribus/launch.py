@@ -17,6 +17,7 @@ from pluribus.plan import SAID
 from pluribus.store import Store
 
 LINE = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+ \[(?P<task>\d+/(?P<step>\w+)/\S+) \(pid \d+\)\] (?P<said>.*)$")
+RAISED = re.compile(r"[\w.]*(Error|Exception|Interrupt|Exit)\b")  # the last line of a traceback
 
 
 def refresh(
@@ -44,7 +45,7 @@ def refresh(
     root = datastore(flow)
     env = {"PYTHONWARNINGS": "ignore"} | os.environ | {"METAFLOW_DATASTORE_SYSROOT_LOCAL": str(root)}
     errors: list[str] = []
-    key = ""
+    key = raised = ""
     with subprocess.Popen(  # noqa: S603 - our own flow
         command, env=env, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
     ) as child:
@@ -56,6 +57,8 @@ def refresh(
                 errors.append(said.removeprefix("error: "))
             elif said.startswith("report runs/"):
                 key = said.removeprefix("report ")
+            elif RAISED.match(said):
+                raised = said
             if debug:
                 print(line.rstrip(), flush=True)  # noqa: T201 - the run's log
             elif said.startswith(SAID) and not quiet:
@@ -64,7 +67,7 @@ def refresh(
         report: dict[str, Any] = json.loads(store.get(key))
         return report
     raise RunError(
-        errors[-1] if errors else f"the flow ended with exit code {child.returncode}",
+        errors[-1] if errors else f"the flow ended with exit code {child.returncode}: {raised or 'it said nothing'}",
         do="" if errors else "run it again with --debug",
     )
 
