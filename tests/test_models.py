@@ -3,6 +3,7 @@
 import io
 import json
 import pickle
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pluribus import encoders, models, settings, weights
+from pluribus import encoders, models, settings, squares, tokens, towers_torch, weights
 from pluribus.errors import ConfigError, ModelError, ShopError
 from pluribus.records import Model
 from pluribus.store import Store, open_store
@@ -33,9 +34,16 @@ def random_model(folder: Path, *, seed: int = 0, **changes: Any) -> Model:
     file = folder / f"tiny{seed}.safetensors"
     model = Model(name="tiny", weights=str(file), sha256="", width=16, licence="none", architecture=TINY,
                   image_size_px=32, resize="squash", **changes)  # fmt: skip
-    network = encoders.build(model).eval()
-    encoder = encoders.Encoder("", model, network, encoders.make_tokenizer(model), "cpu")
-    return replace(model, sha256=encoders.save(encoder, file))
+    return replace(model, sha256=towers_torch.save(towers_torch.untrained(model), file))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Exports of these tests: made once, and gone afterwards."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(folder))
+        yield folder
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +53,15 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Model:
 
 @pytest.fixture
 def encoder(tiny: Model, tmp_path: Path) -> encoders.Encoder:
+    """By OpenVINO."""
     store = open_store(str(tmp_path / "store"))
     return models.load(store, models.register(store, tiny), "cpu")
+
+
+@pytest.fixture
+def reference(tiny: Model) -> encoders.Encoder:
+    """By torch."""
+    return towers_torch.read(tiny)
 
 
 def pictures(n: int, side: int = 50) -> list[np.ndarray]:
@@ -77,7 +92,7 @@ def test_mini_knows_red_from_blue(tmp_path: Path) -> None:
     from pluribus import render
 
     model = settings._models(str(CONFIG / "models"))["mini"]
-    encoder = encoders.read(model, "cpu")
+    encoder = towers_torch.read(model)
     drawn = [np.asarray(render.draw(render.Item(kind, render.colour(colour)), 128))
              for kind in ("dress", "mug") for colour in ("red", "blue")]  # fmt: skip
     texts = [f"{colour} {kind}" for kind in ("dress", "mug") for colour in ("red", "blue")]
@@ -180,10 +195,10 @@ def test_damage_in_the_store_is_seen(tiny: Model, tmp_path: Path) -> None:
         models.load(store, "0" * 16)
 
 
-def test_vectors_that_are_not_numbers_are_refused(encoder: encoders.Encoder) -> None:
-    encoder.network.text_projection.data.fill_(float("nan"))
+def test_vectors_that_are_not_numbers_are_refused(reference: encoders.Encoder) -> None:
+    reference.network.text_projection.data.fill_(float("nan"))
     with pytest.raises(ModelError, match="not numbers"):
-        encoder.texts(["dress"])
+        reference.texts(["dress"])
 
 
 def test_bytes_that_are_no_jpeg_are_the_shops_trouble(encoder: encoders.Encoder) -> None:
@@ -220,27 +235,34 @@ def test_pinned_remote_weights_are_not_fetched_again(tiny: Model, tmp_path: Path
 # --------------------------------------------------------------------------------------------------------- encoding
 
 
-def test_short_texts_alone_equal_padded_ones(encoder: encoders.Encoder) -> None:
+def test_short_texts_alone_equal_padded_ones(encoder: encoders.Encoder, reference: encoders.Encoder) -> None:
     """Leaving out the columns after the longest text changes nothing, in any company and order."""
     import torch
 
     texts = TITLES * 3
     with torch.inference_mode():
-        features = encoder.network.encode_text(encoder.tokenize(texts))
+        features = reference.network.encode_text(torch.from_numpy(reference.tokenize(texts)))
         padded = torch.nn.functional.normalize(features, dim=-1).numpy()
-    assert np.abs(encoder.texts(texts) - padded).max() <= 1e-5
-    assert np.abs(encoder.texts(texts, batch_size=2) - padded).max() <= 1e-5
+    for backend in (encoder, reference):
+        assert np.abs(backend.texts(texts) - padded).max() <= 1e-5
+        assert np.abs(backend.texts(texts, batch_size=2) - padded).max() <= 1e-5
 
 
-def test_towers_that_look_both_ways_get_the_whole_context(tiny: Model) -> None:
+def test_towers_that_look_both_ways_get_the_whole_context(tiny: Model, tmp_path: Path) -> None:
     import torch
 
     both_ways = {"text_cfg": TINY["text_cfg"] | {"no_causal_mask": True, "pool_type": "last"}, "custom_text": True}
     model = replace(tiny, architecture=TINY | both_ways)
-    network = encoders.build(model).eval()
-    tokens = encoders.make_tokenizer(model)(TITLES)
+    reference = towers_torch.untrained(model)
+    numbers = reference.tokenize(TITLES)
     with torch.inference_mode():
-        assert torch.equal(encoders.text_features(network, tokens), network.encode_text(tokens))
+        assert np.array_equal(reference.read(numbers), reference.network.encode_text(torch.from_numpy(numbers)))
+    file = tmp_path / "both.safetensors"
+    both = replace(model, weights=str(file), sha256=towers_torch.save(reference, file))
+    store = open_store(str(tmp_path / "store"))
+    exported = models.load(store, models.register(store, both), "cpu")
+    assert exported.network is None
+    assert np.abs(exported.texts(TITLES) - towers_torch.read(both).texts(TITLES)).max() <= 1e-5
 
 
 def test_pictures_do_not_depend_on_their_batch(encoder: encoders.Encoder) -> None:
@@ -253,7 +275,6 @@ def test_pictures_do_not_depend_on_their_batch(encoder: encoders.Encoder) -> Non
 @pytest.mark.parametrize("resize", ["shortest", "longest", "squash"])
 @pytest.mark.parametrize("size", [(90, 60), (60, 90), (32, 32), (20, 10), (300, 12)])
 def test_pixels_are_open_clips_own(resize: str, size: tuple[int, int], tiny: Model) -> None:
-    """Ours decode and resize without PIL, three times faster, and differ by a grey level at most."""
     from open_clip.transform import PreprocessCfg, image_transform_v2
 
     wave = np.sin(np.indices(size).sum(axis=0)[..., None] / np.array([3, 7, 15])) * 120 + 127
@@ -262,8 +283,10 @@ def test_pixels_are_open_clips_own(resize: str, size: tuple[int, int], tiny: Mod
     theirs = image_transform_v2(
         PreprocessCfg(size=32, mean=model.mean, std=model.std, interpolation="bicubic", resize_mode=resize), False
     )(Image.fromarray(picture))
-    ours = encoders.to_input(encoders.to_square(picture, model)[None], model)[0]
-    assert np.abs(ours.numpy() - theirs.numpy()).max() <= 1.5 / 255 / min(model.std)
+    ours = squares.to_square(picture, model)
+    assert ours.shape == (32, 32, 3)
+    levels = theirs.numpy().transpose(1, 2, 0) * model.std + model.mean
+    assert np.abs(ours / 255 - levels).max() <= 1e-6
 
 
 def test_jpeg_bytes_and_arrays_agree(encoder: encoders.Encoder) -> None:
@@ -283,19 +306,15 @@ def test_no_memory_halves_the_batch() -> None:
         return batch * 2
 
     batch = torch.arange(7)[:, None]
-    assert torch.equal(encoders._halving(features, batch), batch * 2)
+    assert torch.equal(towers_torch._halving(features, batch), batch * 2)
     assert seen[0] == 7
     assert max(seen[2:]) <= 4
 
 
 def test_a_cut_vocabulary_keeps_common_words_and_spells_rare_ones(tiny: Model) -> None:
-    common, rare = encoders.make_tokenizer(tiny)(["the", "houndstooth"])
+    common, rare = tokens.make_tokenizer(tiny)(["the", "houndstooth"])
     assert int((common > 0).sum()) == 3  # start, word, end
     assert int((rare > 0).sum()) > 4
-    whole = replace(tiny, architecture=TINY | {"text_cfg": TINY["text_cfg"] | {"vocab_size": 49408}})
-    from open_clip import tokenize
-
-    assert encoders.make_tokenizer(whole)(["houndstooth"])[0, :4].tolist() == tokenize(["houndstooth"])[0, :4].tolist()
 
 
 # --------------------------------------------------------------------------------------------------- foreign weights
@@ -325,13 +344,11 @@ def test_huggingface_weights_give_huggingface_vectors(tmp_path: Path) -> None:
     }  # fmt: skip
     model = Model(name="hf", weights=str(file), sha256="", width=16, licence="none", architecture=architecture,
                   layout="huggingface", image_size_px=32)  # fmt: skip
-    encoder = encoders.read(model, "cpu")
-    tokens, squares = (
-        encoder.tokenize(["a red dress", "mug"]),
-        torch.stack([encoders.to_square(picture, model) for picture in pictures(2)]),
-    )
+    encoder = towers_torch.read(model)
+    numbers = torch.from_numpy(encoder.tokenize(["a red dress", "mug"]))
+    levels = torch.stack([torch.tensor(squares.to_square(picture, model)).permute(2, 0, 1) for picture in pictures(2)])
     with torch.inference_mode():
-        got = theirs(input_ids=tokens, pixel_values=encoders.to_input(squares, model))
+        got = theirs(input_ids=numbers, pixel_values=towers_torch.to_input(levels, model))
     assert np.abs(encoder.texts(["a red dress", "mug"]) - got.text_embeds.numpy()).max() <= 1e-5
     assert np.abs(encoder.images(pictures(2)) - got.image_embeds.numpy()).max() <= 1e-5
 
@@ -344,5 +361,5 @@ def test_sentence_pieces_are_padded_to_the_whole_context(tmp_path: Path) -> None
     tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Metaspace()
     tokenizer.post_processor = tokenizers.processors.TemplateProcessing("$A </s>", special_tokens=[("</s>", 1)])
     tokenizer.save(str(tmp_path / "tokenizer.json"))
-    tokens = encoders._sentence_pieces(tmp_path / "tokenizer.json", 6)(["Red DRESS!", "dress"])
-    assert tokens.tolist() == [[3, 4, 1, 1, 1, 1], [4, 1, 1, 1, 1, 1]]
+    numbers = tokens.sentence_pieces(tmp_path / "tokenizer.json", 6)(["Red DRESS!", "dress"])
+    assert numbers.tolist() == [[3, 4, 1, 1, 1, 1], [4, 1, 1, 1, 1, 1]]

@@ -9,7 +9,7 @@ import pytest
 import torch
 from test_models import random_model
 
-from pluribus import encoders, train
+from pluribus import encoders, towers_torch, train
 from pluribus.errors import ConfigError, ModelError
 
 COLOURS = {"red": (200, 20, 20), "green": (20, 180, 40), "blue": (30, 40, 200), "white": (250, 250, 250)}
@@ -26,7 +26,7 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture
 def encoder(tmp_path: Path) -> encoders.Encoder:
-    return encoders.read(random_model(tmp_path), "cpu")
+    return towers_torch.read(random_model(tmp_path), "cpu")
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_a_short_training_beats_chance(encoder: encoders.Encoder, coloured: list
 
 def test_a_killed_training_ends_like_one_that_was_not(tmp_path: Path, coloured: list[train.Pairs]) -> None:
     def trained(name: str, dies_at: int | None) -> tuple[int, torch.Tensor]:
-        encoder = encoders.read(random_model(tmp_path), "cpu")
+        encoder = towers_torch.read(random_model(tmp_path), "cpu")
 
         def report(progress: train.Progress) -> None:
             if progress.step == dies_at:

@@ -22,9 +22,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pluribus import demo, encoders, metrics, render, train
-from pluribus.encoders import Encoder, to_square
+from pluribus import demo, metrics, render, towers_torch, train
+from pluribus.encoders import Encoder
 from pluribus.records import Model, Score
+from pluribus.squares import to_square
 from pluribus.surfaces import PATTERN_WORDS
 from pluribus.weights import sha256_of
 
@@ -78,7 +79,7 @@ def make(
     import torch
 
     torch.manual_seed(seed)
-    encoder = Encoder("", model, encoders.build(model), encoders.make_tokenizer(model), "cpu")
+    encoder = towers_torch.untrained(model)
     started = time.process_time()
     losses: list[float] = []
 
@@ -89,10 +90,10 @@ def make(
     train.fit(encoder, sources(model, data, drawn), steps=steps, batch_size=batch_size, learning_rate=learning_rate,
               seed=seed, checkpoint=checkpoint, report=note)  # fmt: skip
     weights = Path(model.weights)
-    digest = encoders.save(encoder, weights, recipe=f"{steps=} {batch_size=} {learning_rate=} {drawn=} {seed=}")
+    digest = towers_torch.save(encoder, weights, recipe=f"{steps=} {batch_size=} {learning_rate=} {drawn=} {seed=}")
     file = weights.with_suffix(".toml")
     file.write_text(re.sub(r'^sha256 = ".*"$', f'sha256 = "{digest}"', file.read_text(), flags=re.MULTILINE))
-    found = scores(encoders.read(replace(model, sha256=digest), "cpu"), data)
+    found = scores(towers_torch.read(replace(model, sha256=digest), "cpu"), data)
     facts = {
         "pictures seen": f"{steps * batch_size:,} in {steps:,} steps of {batch_size}",
         "learning rate": f"{learning_rate}, warm-up 5 %, cosine to 0; AdamW, weight decay 0.1, gradients clipped to 1",
@@ -130,7 +131,7 @@ def grey(model: Model, data: Path) -> train.Pairs:
     """Fashion-MNIST, 60,000 training pictures of 28 px."""
     pictures, labels = [], []
     for name, picture in _pictures(data / "train/fashion_mnist/train-00.tar.gz"):
-        pictures.append(to_square(picture, model).numpy())
+        pictures.append(to_square(picture, model).transpose(2, 0, 1))
         labels.append(int(name.split("/")[0]))
     ways = [_said(words) for words in GREY_CLASSES]
     return train.Pairs(np.stack(pictures), [ways[label] for label in labels], share=0.22, vary=0.7, recolour=True)
@@ -140,7 +141,7 @@ def photographs(model: Model, data: Path) -> train.Pairs:
     """3,068 people's own photographs of clothes."""
     pictures, labels = [], []
     for name, picture in _pictures(data / "train/clothing_cc0/train-00.tar"):
-        pictures.append(to_square(picture, model).numpy())
+        pictures.append(to_square(picture, model).transpose(2, 0, 1))
         labels.append(name.split("/")[-2])
     return train.Pairs(
         np.stack(pictures), [_said(PHOTO_CLASSES[label]) for label in labels], share=0.3, vary=2, recolour=True
@@ -159,7 +160,7 @@ def sportswear(model: Model, data: Path) -> train.Pairs:
                     captions.setdefault(ref.lstrip("/"), set()).update(_sport_captions(row))
     kept = [(captions[name], picture) for name, picture in _pictures(data / "shops/luma_sport/images-00.tar")
             if name in captions]  # fmt: skip
-    squares = np.stack([to_square(picture, model).numpy() for _, picture in kept])
+    squares = np.stack([to_square(picture, model).transpose(2, 0, 1) for _, picture in kept])
     return train.Pairs(squares, [sorted(said) for said, _ in kept], share=0.04)
 
 

@@ -7,16 +7,23 @@
 
 The fingerprint is the sha256 of model.json (16 hex digits), which holds the sha256 of the weights: two vectors can be
 compared exactly when their fingerprints are equal.
+
+Where torch would see a GPU, torch computes; elsewhere OpenVINO does, from an export cached on the machine, so that a
+search or an embed step is ready in about 1 CPU-second and imports neither torch nor open_clip.
 """
 
+import ctypes
 import hashlib
 import json
+import logging
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pluribus.encoders import Encoder, golden, read
+from pluribus import towers_openvino, towers_torch
+from pluribus.encoders import Encoder, golden
 from pluribus.errors import Exists, Missing, ModelError
 from pluribus.records import Model
 from pluribus.store import Store
@@ -60,7 +67,10 @@ def register(store: Store, model: Model) -> str:
 
 
 def load(store: Store, fingerprint: str, device: str = "auto") -> Encoder:
-    """The encoder of a registered model, proven on its golden vectors. Raises ModelError."""
+    """The encoder of a registered model, proven on its golden vectors. Raises ModelError.
+
+    `device` is "cpu", one of torch's, or "auto": a GPU where there is one.
+    """
     own = store.within(f"models/{fingerprint}")
     try:
         text, weights = own.get("model.json"), own.local("weights.safetensors")
@@ -74,10 +84,31 @@ def load(store: Store, fingerprint: str, device: str = "auto") -> Encoder:
                          expected=f"encoder version {ENCODER_VERSION}", do="refresh the shop")  # fmt: skip
     tokenizer = own.local("tokenizer.json") if described.pop("tokenizer") else None
     model = Model(**described, name=fingerprint, weights=str(weights), licence="")
-    encoder = replace(read(model, device, tokenizer=tokenizer), fingerprint=fingerprint)
+    encoder = replace(_read(model, fingerprint, device, tokenizer), fingerprint=fingerprint)
     inside = metadata(weights).get("golden")
     _prove(encoder, np.array(json.loads(inside)) if inside else _golden_in_store(own, encoder))
     return encoder
+
+
+def _read(model: Model, fingerprint: str, device: str, tokenizer: Path | None) -> Encoder:
+    """By the fastest backend of the device that works here."""
+    if device == "auto":
+        device = "cuda" if _gpus() else "cpu"
+    if device == "cpu":
+        try:
+            return towers_openvino.read(model, f"{fingerprint}-{ENCODER_VERSION}", tokenizer=tokenizer)
+        except towers_openvino.CannotExport as error:
+            logging.getLogger(__name__).warning("model %s is computed by torch, slowly: %s", fingerprint, error)
+    return towers_torch.read(model, device, tokenizer=tokenizer)
+
+
+def _gpus() -> int:
+    """How many the driver offers this process; torch says it too, once imported for 4 CPU-seconds."""
+    try:
+        driver, count = ctypes.CDLL("libcuda.so.1"), ctypes.c_int()
+    except OSError:
+        return 0
+    return count.value if driver.cuInit(0) == driver.cuDeviceGetCount(ctypes.byref(count)) == 0 else 0
 
 
 def _describe(model: Model, architecture: dict[str, Any], digest: str, tokenizer: str) -> bytes:

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pluribus.encoders import Encoder, text_features, to_input
+from pluribus.encoders import Encoder
 from pluribus.errors import ConfigError, ModelError
+from pluribus.towers_torch import text_features, to_input
 
 if TYPE_CHECKING:
     import torch
@@ -137,6 +138,8 @@ class Batches:
     @staticmethod
     def of(encoder: Encoder, sources: Sequence[Pairs]) -> "Batches":
         """Raises ConfigError for a source without pictures, or with a picture without caption."""
+        import torch
+
         numbers: dict[str, int] = {}
         true, members = [], []
         for pairs in sources:
@@ -148,7 +151,8 @@ class Batches:
             true.append(table)
             groups = np.zeros(len(table), int) if pairs.groups is None else pairs.groups
             members.append([np.flatnonzero(groups == group) for group in np.unique(groups)])
-        return Batches(sources, encoder.tokenize(list(numbers)).int(), true, members)
+        tokens = torch.from_numpy(encoder.tokenize(list(numbers))).int()
+        return Batches(sources, tokens, true, members)
 
     def draw(self, size: int, rng: np.random.Generator) -> "Batch":
         """As many pictures of each source as its share, and one of its captions for each picture."""

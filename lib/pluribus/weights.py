@@ -97,15 +97,20 @@ def architecture_of(model: Model) -> dict[str, Any]:
 
 
 def _named(model: Model) -> dict[str, Any]:
-    """One of open_clip's own, read beside the package: importing it would take seconds."""
-    spec = find_spec("open_clip")
-    folder = Path(spec.origin).parent / "model_configs" if spec and spec.origin else Path()
+    """One of open_clip's own."""
+    folder = open_clip_folder() / "model_configs"
     file = folder / f"{model.architecture}.json"
     if not file.is_file() or file.parent != folder:
         raise ConfigError(f"model {model.name!r} has architecture {model.architecture!r}",
                           expected="a name that open_clip knows, or its model_cfg written out")  # fmt: skip
     written: dict[str, Any] = json.loads(file.read_bytes())
     return written
+
+
+def open_clip_folder() -> Path:
+    """Where open_clip is installed, for the data in its wheel: importing it would take 11 CPU-seconds."""
+    spec = find_spec("open_clip")
+    return Path(spec.origin).parent if spec and spec.origin else Path()
 
 
 # ----------------------------------------------------------------------------------------------- foreign names

@@ -1,0 +1,148 @@
+"""The towers by OpenVINO: on a processor ready in about 1 CPU-second and several times faster than torch.
+
+A network is exported once per machine, which takes torch, open_clip and some 20 CPU-seconds; its export is kept under
+the user's cache folder and later loads import neither. Single precision: the same vectors as torch's, to rounding.
+"""
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pluribus import towers_torch
+from pluribus.encoders import Encoder, golden
+from pluribus.errors import PluribusError
+from pluribus.records import Model
+from pluribus.tokens import make_tokenizer
+from pluribus.weights import sha256_of
+
+EXPORT_COSINE = 0.9999  # least, of the export's golden vectors with torch's
+DIGESTS = "digests.json"
+
+
+class CannotExport(Exception):
+    """This machine, or OpenVINO, cannot do it; torch can."""
+
+
+def read(model: Model, key: str, *, tokenizer: Path | None = None) -> Encoder:
+    """The encoder of a weight file, by its export. `key` names all that the export depends on, OpenVINO aside.
+
+    Raises CannotExport, and ModelError for weights that no backend can read.
+    """
+    with _told():
+        folder = _exports() / f"{key}-{_library().__version__.split('-')[0]}"
+    if not _is_whole(folder):
+        original = towers_torch.read(model, "cpu", tokenizer=tokenizer)
+        with _told():
+            _export(original, tokenizer, folder)
+    with _told():
+        return _compiled(model, folder, tokenizer)
+
+
+def _library() -> Any:
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type] # else its import reports to Google
+    import openvino
+
+    return openvino
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except (PluribusError, CannotExport):
+        raise
+    except Exception as error:  # OpenVINO's failures have no narrower class in common
+        raise CannotExport(f"{type(error).__name__}: {str(error).strip().splitlines()[0:1]}") from error
+
+
+def _exports() -> Path:
+    """Where exports are kept: beside the downloads of S3 stores."""
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pluribus" / "encoders"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return folder
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether every file of an export is there as it was written."""
+    try:
+        digests = json.loads((folder / DIGESTS).read_bytes())
+        return all(sha256_of(folder / name) == digest for name, digest in digests.items())
+    except (OSError, ValueError):
+        return False
+
+
+def _compiled(model: Model, folder: Path, tokenizer: Path | None) -> Encoder:
+    """The encoder of an export. Calls may come from several threads."""
+    core = _library().Core()
+    # Where the processor has bfloat16 it would be taken by default.
+    towers = [core.compile_model(folder / f"{name}.xml", "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+              for name in ("images", "texts")]  # fmt: skip
+    see, read = (_feature(tower) for tower in towers)
+    if towers[1].input(0).partial_shape[1].is_dynamic:
+        whole = read
+        read = lambda tokens: whole(tokens[:, : int(tokens.argmax(axis=1).max()) + 1])
+    return Encoder("", model, make_tokenizer(model, tokenizer), see, read)
+
+
+def _feature(tower: Any) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda batch: tower.create_infer_request().infer({0: np.ascontiguousarray(batch)})[0]
+
+
+# ----------------------------------------------------------------------------------------------------------- export
+
+
+def _export(original: Encoder, tokenizer: Path | None, folder: Path) -> None:
+    """Write the towers of torch's encoder into `folder`, in one step, once proven equal."""
+    with tempfile.TemporaryDirectory(prefix=".", dir=folder.parent) as place:
+        part = Path(place, "export")
+        for name, tower in zip(("images", "texts"), _converted(original), strict=True):
+            _library().save_model(tower, part / f"{name}.xml", compress_to_fp16=False)
+        cosine = (golden(_compiled(original.model, part, tokenizer)) * golden(original)).sum(axis=1).min()
+        if cosine < EXPORT_COSINE:
+            raise CannotExport(f"its vectors differ from torch's (cosine {cosine:.5f})")
+        digests = {file.name: sha256_of(file) for file in sorted(part.iterdir())}
+        (part / DIGESTS).write_text(json.dumps(digests))
+        if not _is_whole(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):  # another process was first
+            part.rename(folder)
+    if not _is_whole(folder):
+        raise CannotExport(f"{folder} cannot be written")
+
+
+def _converted(original: Encoder) -> tuple[Any, Any]:
+    """Both towers as OpenVINO's: any number of rows, and of columns where the text tower looks back only."""
+    import torch
+
+    network, model = original.network, original.model
+    squares = np.zeros((2, model.image_size_px, model.image_size_px, 3), np.uint8)
+    tokens = original.tokenize(["a red dress", "mug"])
+    trimmed = towers_torch.looks_back_only(network)
+    read = towers_torch.used_text_features if trimmed else towers_torch.text_features
+    images = _traced(lambda x: towers_torch.image_features(network, x, model), torch.from_numpy(squares))
+    texts = _traced(lambda x: read(network, x), torch.from_numpy(tokens))
+    side = model.image_size_px
+    images.reshape({0: [-1, side, side, 3]})
+    texts.reshape({0: [-1, -1 if trimmed else tokens.shape[1]]})
+    return images, texts
+
+
+def _traced(features: Callable[[Any], Any], example: Any) -> Any:
+    import torch
+
+    class Tower(torch.nn.Module):
+        def forward(self, batch: torch.Tensor) -> Any:
+            return features(batch)
+
+    with warnings.catch_warnings():  # torch calls tracing deprecated, and OpenVINO's reader of the successor is slower
+        warnings.simplefilter("ignore")
+        return _library().convert_model(Tower().eval(), example_input=example)
