@@ -1,9 +1,11 @@
 """Feeds of every format and dialect become canonical rows; nothing is lost, nothing hostile gets in."""
 
+import contextlib
 import csv
 import gzip
 import io
 import json
+import random
 import re
 import zipfile
 from collections import Counter
@@ -402,6 +404,22 @@ def test_refuses_a_file(content: bytes, says: str, feed: Callable[..., Rows]) ->
         feed(content)
 
 
+@pytest.mark.parametrize("name", FEEDS)
+def test_damaged_files_are_read_or_refused(name: str, feed: Callable[..., Rows]) -> None:
+    """Never a foreign exception, whatever bytes are lost, flipped or slipped in."""
+    dice = random.Random(name)
+    for _ in range(60):
+        content = bytearray(FEEDS[name].example)
+        for _ in range(dice.choice([1, 2, 5])):
+            place = dice.randrange(len(content) + 1)
+            slipped_in = dice.choice(
+                [b'"', b",", b"\n", b"\0", b"\xff", b"{", b"]", b"<", b"&", b"\\", b"1e999", b"\r", b""]
+            )
+            content[place : place + dice.choice([0, 0, 1, 9])] = slipped_in
+        with contextlib.suppress(FeedError):
+            assert feed(bytes(content))
+
+
 def test_refuses_extension_types(feed: Callable[..., Rows]) -> None:
     pa.register_extension_type(Uuid())
     try:
@@ -439,6 +457,8 @@ def test_refuses_a_parquet_that_swells(tmp_path: Path) -> None:
 def test_an_unknown_format_or_encoding_names_the_known(feed: Callable[..., Rows]) -> None:
     with pytest.raises(FeedError, match=r"'xls' is unknown; expected auto, .*csv"):
         feed("id,title\n1,a\n", format="xls")
+    with pytest.raises(FeedError, match="no column 'Handle'; set another format"):
+        feed("id,title\n1,a\n", format="shopify-csv")
     with pytest.raises(FeedError, match="encoding 'utf-9' is unknown"):
         feed("id,title\n1,a\n", encoding="utf-9")
 

@@ -26,6 +26,11 @@ from pluribus.records import Feed, Limits
 
 Item = dict[str, Any] | str
 
+#: columns by which the exports of shop systems are known
+SHOPIFY = ("Handle", "Variant Price")
+WOOCOMMERCE = ("ID", "Type", "SKU", "Regular price")
+MAGENTO = ("sku", "product_type", "attribute_set_code")
+
 
 @dataclass(frozen=True)
 class Format:
@@ -41,7 +46,7 @@ class Format:
 
 @dataclass(frozen=True)
 class Opening:
-    """What a file shows of itself: its family, the names in its first item or header, and a mark.
+    """What a file shows of itself: its family, the names in its header or first item (also plain), and a mark.
 
     The mark is the delimiter of a table, "lines", "list" or "object" of JSON, the item's element of XML.
     """
@@ -173,7 +178,7 @@ def _opening(source: Source) -> Opening:
         mark, names = objects.json_opening(source.text)
         return Opening("json", frozenset(map(fields.plain, names)), mark)
     dialect, header, _ = _table(source)
-    return Opening("table", frozenset(map(fields.plain, header)), dialect.delimiter)
+    return Opening("table", frozenset(header) | frozenset(map(fields.plain, header)), dialect.delimiter)
 
 
 def _table(source: Source) -> tuple[delimited.Dialect, list[str], int]:
@@ -212,8 +217,10 @@ def _tables(source: Source) -> Iterator[Raw]:
             yield Raw({name: batch[name].combine_chunks() for name in names}, batch.num_rows)
 
 
-def _rows(source: Source) -> Iterator[Item]:
+def _rows(source: Source, *needs: str) -> Iterator[Item]:
     for raw in _tables(source):
+        if missing := [name for name in needs if name not in raw.columns]:
+            raise FeedError(f"{source.stream.name} has no column {missing[0]!r}", do="set another format")
         yield from raws.rows_of(raw)
 
 
@@ -254,15 +261,15 @@ def _xml(source: Source) -> Iterator[Raw]:
 
 
 def _shopify_csv(source: Source) -> Iterator[Raw]:
-    return _items(dialects.shopify_rows(_rows(source)), source, "COLUMNS")
+    return _items(dialects.shopify_rows(_rows(source, *SHOPIFY)), source, "COLUMNS")
 
 
 def _woocommerce_csv(source: Source) -> Iterator[Raw]:
-    return _items(dialects.woocommerce_rows(_rows(source)), source, "COLUMNS")
+    return _items(dialects.woocommerce_rows(_rows(source, *WOOCOMMERCE)), source, "COLUMNS")
 
 
 def _magento_csv(source: Source) -> Iterator[Raw]:
-    return _items(dialects.magento_rows(lambda: _rows(source)), source, "COLUMNS")
+    return _items(dialects.magento_rows(lambda: _rows(source, *MAGENTO)), source, "COLUMNS")
 
 
 # ------------------------------------------------------------------------------------------------------------- FEEDS
@@ -288,7 +295,7 @@ _PARQUET = (
 FEEDS: dict[str, Format] = {
     "shopify-csv": Format(
         "Shopify product export: a row per variant or further picture",
-        _shows("table", "handle", "variantprice"),
+        _shows("table", *SHOPIFY),
         _shopify_csv,
         b"Handle,Title,Vendor,Option1 Name,Option1 Value,Variant Price,Image Src\n"
         b"shirt,Shirt,Acme,Size,S,12.50,https://shop.example/1.jpg\nshirt,,,,M,13.50,\n",
@@ -296,7 +303,7 @@ FEEDS: dict[str, Format] = {
     ),
     "magento-csv": Format(
         "Magento 2 product export: configurable products and their children",
-        _shows("table", "sku", "producttype", "attributesetcode"),
+        _shows("table", *MAGENTO),
         _magento_csv,
         b"sku,attribute_set_code,product_type,categories,name,price,additional_attributes,configurable_variations\n"
         b'S-1,Top,simple,Default Category/Men,Shirt-1,12,"size=S,color=Red",\n'
@@ -306,7 +313,7 @@ FEEDS: dict[str, Format] = {
     ),
     "woocommerce-csv": Format(
         "WooCommerce product export: attributes in pairs of columns, variations under their parent",
-        _shows("table", "id", "type", "sku", "regularprice"),
+        _shows("table", *WOOCOMMERCE),
         _woocommerce_csv,
         b"ID,Type,SKU,Name,Regular price,Categories,Images,Parent,Attribute 1 name,Attribute 1 value(s)\n"
         b'1,variable,S,Shirt,12,"Men > Shirts, Sale",https://shop.example/1.jpg,,Size,"S, M"\n'
