@@ -1,11 +1,12 @@
 """Token numbers: open_clip's own, for real titles and for anything else a shop may write."""
 
 import csv
+import unicodedata
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from open_clip.tokenizer import SimpleTokenizer, canonicalize_text
 
@@ -17,7 +18,7 @@ ODD = [
     "it's we've I'll he'd you're don't I'm 'S 'LL", "12,5 cm × 3½", "٣٤٥ ⅷ ²", "👗👠 red 👨‍👩‍👧", "日本語 ワンピース",
     "платье", "فستان أحمر", "İSTANBUL ẞ ǅ", "e\u0301 é ﬁ", "a\u200bb\u00adc\ufeffd", "x\x00y\x1bz\x85w",
     "\u2028line\u2029", "__init__ <b>bold</b>", "&lt;b&gt; &amp;lt; &#128087; &nosuch; &",
-    "C++/C# 100%  --- *** $9.99", "ñ n\u0303", "ſ 'ſ K Å", "\U0001f1e9\U0001f1ea",
+    "C++/C# 100%  --- *** $9.99", "ñ n\u0303", "a\u0345 \u0345", "ſ 'ſ K Å", "\U0001f1e9\U0001f1ea",
 ]  # fmt: skip
 
 
@@ -37,6 +38,7 @@ def test_odd_texts(theirs: SimpleTokenizer) -> None:
 @given(text=st.text(st.characters(exclude_categories=["Cs", "Cn"]), max_size=60))
 def test_any_text(text: str, theirs: SimpleTokenizer) -> None:
     """Of letters that this Python knows: the newest are not known to every library."""
+    assume(all(unicodedata.category(letter) != "Cn" for letter in tokens.cleaned(text)))  # ftfy may have made some
     assert ours([text]).tolist() == theirs([text]).tolist()
 
 

@@ -20,8 +20,9 @@ from pluribus.records import Model
 from pluribus.weights import architecture_of, open_clip_folder
 
 Tokenize = Callable[[Sequence[str]], np.ndarray]
-#: What a word is: possessives and contractions, a run of letters, one digit, a run of anything else.
-WORD = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+"
+#: What a word is: possessives and contractions, a run of letters, one digit, a run of anything else, except the Greek
+#: iota below a letter: to Python's `regex`, ignoring case, U+0345 is no letter and folds to one, so it is in no class.
+WORD = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|\p{L}+|\p{N}|[^\s\p{L}\p{N}\x{345}]+"
 NO_PUNCTUATION = str.maketrans("_", " ", string.punctuation.replace("_", ""))
 
 

@@ -61,7 +61,7 @@ def _told() -> Iterator[None]:
     except (PluribusError, CannotExport):
         raise
     except Exception as error:  # OpenVINO's failures have no narrower class in common
-        raise CannotExport(f"{type(error).__name__}: {str(error).strip().splitlines()[0:1]}") from error
+        raise CannotExport(f"{type(error).__name__}: {' '.join(str(error).split())[:200]}") from error
 
 
 def _exports() -> Path:

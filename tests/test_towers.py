@@ -1,0 +1,155 @@
+"""Both backends give the same vectors; exports are made once, used without torch, and never trusted."""
+
+import json
+import logging
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_models import TINY, TITLES, jpeg, pictures, random_model
+
+from pluribus import encoders, models, towers_openvino, towers_torch
+from pluribus.errors import ModelError
+from pluribus.records import Model
+from pluribus.store import Store, open_store
+
+VIT = TINY | {"vision_cfg": {"image_size": 32, "patch_size": 8, "width": 32, "layers": 2, "head_width": 8}}
+CUSTOM = TINY | {"custom_text": True}
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "pluribus" / "encoders"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return open_store(str(tmp_path / "store"))
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Model:
+    return random_model(tmp_path)
+
+
+def export_of(cache: Path) -> Path:
+    (folder,) = cache.iterdir()
+    return folder
+
+
+@pytest.fixture(params=[TINY, VIT, CUSTOM], ids=["resnet", "vit", "custom text"])
+def both(
+    request: pytest.FixtureRequest, tiny: Model, tmp_path: Path
+) -> Iterator[tuple[encoders.Encoder, encoders.Encoder]]:
+    model = replace(tiny, architecture=request.param, weights=str(tmp_path / "model.safetensors"))
+    towers_torch.save(towers_torch.untrained(model), Path(model.weights))
+    yield towers_openvino.read(model, "both"), towers_torch.read(model)
+
+
+def test_the_backends_agree_in_any_company(both: tuple[encoders.Encoder, encoders.Encoder]) -> None:
+    exported, original = both
+    seen = [*pictures(5), *pictures(2, side=33), jpeg(pictures(1)[0])]
+    for batch_size in (1, 3, 64):
+        cosines = (exported.images(seen, batch_size) * original.images(seen)).sum(axis=1)
+        assert cosines.min() > 0.99999
+        cosines = (exported.texts(TITLES * 3, batch_size) * original.texts(TITLES * 3)).sum(axis=1)
+        assert cosines.min() > 0.99999
+    assert exported.images([]).shape == exported.texts([]).shape == (0, 16)
+    assert exported.texts(["mug"]).dtype == exported.images(seen[:1]).dtype == np.float32
+
+
+def test_threads_share_an_encoder(tiny: Model, store: Store) -> None:
+    encoder = models.load(store, models.register(store, tiny), "cpu")
+    whole = encoder.texts(TITLES)
+    with ThreadPoolExecutor(4) as pool:
+        for row, one in zip(whole, pool.map(lambda title: encoder.texts([title]), TITLES), strict=True):
+            assert np.abs(row - one[0]).max() < 1e-5
+
+
+SECOND_PROCESS = """
+import json, sys
+from pluribus import models
+from pluribus.store import open_store
+vector = models.load(open_store(sys.argv[1]), sys.argv[2]).texts(["a red dress"])
+heavy = ("torch", "open_clip", "torchvision", "timm", "transformers", "openvino_telemetry")
+print(json.dumps({"vector": vector.tolist(), "heavy": [name for name in heavy if sys.modules.get(name)]}))
+"""
+
+
+def test_a_second_process_needs_no_torch_and_reports_to_nobody(tiny: Model, store: Store, tmp_path: Path) -> None:
+    fingerprint = models.register(store, tiny)
+    first = models.load(store, fingerprint, "cpu")
+    home = tmp_path / "home"
+    home.mkdir()
+    command = [sys.executable, "-c", SECOND_PROCESS, store.url, fingerprint]
+    environment = {"XDG_CACHE_HOME": str(tmp_path / "cache"), "HOME": str(home), "PYTHONPATH": ":".join(sys.path)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    said = json.loads(done.stdout)
+    assert said["heavy"] == []
+    assert done.stderr == ""
+    assert np.abs(np.array(said["vector"]) - first.texts(["a red dress"])).max() < 1e-6
+    assert list(home.iterdir()) == []  # OpenVINO's telemetry keeps its number of the user there
+
+
+@pytest.mark.parametrize(("name", "damage"), [("images.bin", "cut"), ("texts.xml", "gone"), ("digests.json", "cut")])
+def test_a_damaged_export_is_made_again(name: str, damage: str, tiny: Model, store: Store, cache: Path) -> None:
+    fingerprint = models.register(store, tiny)
+    whole = models.load(store, fingerprint, "cpu").images(pictures(2))
+    file = export_of(cache) / name
+    content = file.read_bytes()
+    file.unlink()
+    if damage == "cut":
+        file.write_bytes(content[: len(content) // 2])
+    again = models.load(store, fingerprint, "cpu")
+    assert again.network is None
+    assert np.abs(again.images(pictures(2)) - whole).max() < 1e-6
+    assert (export_of(cache) / name).stat().st_size == len(content)
+
+
+def test_the_export_of_another_model_is_refused(tiny: Model, store: Store, cache: Path, tmp_path: Path) -> None:
+    """Whole, but it does not give this model's golden vectors."""
+    fingerprint = models.register(store, tiny)
+    models.load(store, fingerprint, "cpu")
+    right = export_of(cache)
+    shutil.rmtree(right)
+    other = models.register(store, random_model(tmp_path, seed=1))
+    models.load(store, other, "cpu")
+    export_of(cache).rename(right)
+    with pytest.raises(ModelError, match="golden vectors"):
+        models.load(store, fingerprint, "cpu")
+
+
+def no_openvino(patch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    patch.setitem(sys.modules, "openvino", None)
+
+
+def no_room(patch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    patch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+
+
+def no_agreement(patch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    patch.setattr(towers_openvino, "EXPORT_COSINE", 1.01)
+
+
+@pytest.mark.parametrize("trouble", [no_openvino, no_room, no_agreement])
+def test_torch_steps_in_and_says_why(
+    trouble: Callable[[pytest.MonkeyPatch, Path], None], tiny: Model, store: Store, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    trouble(monkeypatch, tmp_path)
+    fingerprint = models.register(store, tiny)
+    with caplog.at_level(logging.WARNING):
+        encoder = models.load(store, fingerprint, "cpu")
+    assert encoder.network is not None
+    assert encoder.texts(TITLES).shape == (len(TITLES), 16)
+    (line,) = caplog.messages
+    assert f"model {fingerprint} is computed by torch" in line
+    assert not any(tmp_path.glob("cache/pluribus/encoders/*"))  # nothing half-made stays
