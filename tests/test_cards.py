@@ -15,7 +15,8 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from pluribus import build, cards, embed, evaluate, ingest, pages, plan, publish, releases, tables, validate
+from pluribus import build, cards, embed, evaluate, ingest, plan, publish, releases, tables, validate
+from pluribus.cards import pages
 from pluribus.records import SNAPSHOT, Feed, Gate, Images, Job, Model, Shop, Snapshot
 from pluribus.store import Store, open_store
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pluribus import delimited
-from pluribus.delimited import Dialect, Lines, header_of, sniff, tables
 from pluribus.errors import FeedError
+from pluribus.feeds import delimited
+from pluribus.feeds.delimited import Dialect, Lines, header_of, sniff, tables
 
 Rows = list[list[str] | str]
 

@@ -12,7 +12,8 @@ import pytest
 from defusedxml import ElementTree
 from PIL import Image
 
-from pluribus import deliveries, demo, render
+from pluribus import demo, render
+from pluribus.demo import deliveries
 
 N = 25
 GOOGLE = "{http://base.google.com/ns/1.0}"

@@ -1,6 +1,6 @@
 """Exports of shop systems become one row per variant, with the family they belong to."""
 
-from pluribus.dialects import magento_rows, shopify_rows, variants, woocommerce_rows
+from pluribus.feeds.dialects import magento_rows, shopify_rows, variants, woocommerce_rows
 
 
 def test_shopify_continuation_rows_are_variants_and_pictures() -> None:

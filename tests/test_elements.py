@@ -5,8 +5,8 @@ import tracemalloc
 
 import pytest
 
-from pluribus.elements import xml_items, xml_opening
 from pluribus.errors import FeedError
+from pluribus.feeds.elements import xml_items, xml_opening
 
 
 def items(text: str | bytes) -> list[dict[str, str]]:
@@ -98,7 +98,7 @@ def test_refuses(text: str | bytes, says: str) -> None:
 
 
 def test_says_how_far_it_came(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pluribus.elements.SURVEYED", 10)
+    monkeypatch.setattr("pluribus.feeds.elements.SURVEYED", 10)
     with pytest.raises(FeedError, match=r"after 5,000 items the XML is not well-formed"):
         items("<x>" + "<item><id>1</id><t>x</t></item>" * 5000 + "<item>&</item></x>")
 
@@ -115,6 +115,6 @@ def test_memory_is_flat() -> None:
 
 
 def test_an_endless_element_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pluribus.elements.ITEM_BYTES", 100_000)
+    monkeypatch.setattr("pluribus.feeds.elements.ITEM_BYTES", 100_000)
     with pytest.raises(FeedError, match="larger than 100,000"):
         items("<x><item><t>" + "x" * 1_000_000)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pluribus.fields import ALIASES, closest, found, is_known, plain
+from pluribus.feeds.fields import ALIASES, closest, found, is_known, plain
 from pluribus.records import PRODUCT
 
 

@@ -9,10 +9,11 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from pluribus import glimpses, pictures, tables
+from pluribus import pictures, tables
+from pluribus.cards import glimpses
+from pluribus.cards.thumbnails import thumbnails
 from pluribus.records import PICTURE, SNAPSHOT
 from pluribus.store import Store, open_store
-from pluribus.thumbnails import thumbnails
 from pluribus.validate import QUARANTINE
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

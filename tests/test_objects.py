@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pluribus.errors import FeedError
-from pluribus.objects import Cursor, json_items, json_lines, json_opening
+from pluribus.feeds.objects import Cursor, json_items, json_lines, json_opening
 
 
 class Drip(io.StringIO):
@@ -95,7 +95,7 @@ def test_says_how_far_it_came() -> None:
 
 
 def test_an_endless_item_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pluribus.objects.ITEM_CHARS", 1000)
+    monkeypatch.setattr("pluribus.feeds.objects.ITEM_CHARS", 1000)
     with pytest.raises(FeedError, match="longer than 1,000"):
         list(json_items(lambda: Drip('[{"t": "' + "x" * 5000)))
 

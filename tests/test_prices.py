@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pluribus.prices import CURRENCIES, Money, currencies, decimal_mark, money, prices
+from pluribus.feeds.prices import CURRENCIES, Money, currencies, decimal_mark, money, prices
 
 
 @pytest.mark.parametrize(

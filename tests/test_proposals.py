@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pluribus.errors import FeedError
-from pluribus.proposals import look
+from pluribus.feeds.proposals import look
 from pluribus.records import Feed
 
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from pluribus import raws
-from pluribus.raws import flat, of_items, of_records, rows_of
+from pluribus.feeds import raws
+from pluribus.feeds.raws import flat, of_items, of_records, rows_of
 
 
 def test_flat_keeps_all_that_is_said() -> None:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from pluribus import render
-from pluribus.colours import colour, lightness
 from pluribus.render import CAPTIONS, COLOURS, KINDS, VERTICALS, Item
-from pluribus.surfaces import MATERIALS, PATTERNS
+from pluribus.render.colours import colour, lightness
+from pluribus.render.surfaces import MATERIALS, PATTERNS
 
 
 def plain(kind: str, colour_name: str = "blue", share: float = 0.5, length: float | None = 0.5) -> Item:

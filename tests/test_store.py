@@ -16,8 +16,8 @@ from urllib3 import HTTPResponse
 
 from pluribus.errors import ConfigError, Conflict, Exists, Missing, StoreError
 from pluribus.store import Store, View, open_store, probe
-from pluribus.store_folder import Folder
-from pluribus.store_s3 import S3
+from pluribus.store.folder import Folder
+from pluribus.store.s3 import S3
 
 REFUSED = ["", "/a", "a/", "a//b", "../a", "a/../b", "a/./b", "a\\b", "a\nb", "a\0b", "\ud800", ".hidden", "x" * 1025]
 
@@ -348,7 +348,7 @@ def test_what_no_single_put_can_hold_is_refused(bucket: str, tmp_path: Path, mon
     huge = tmp_path / "huge"
     with huge.open("wb") as file:
         file.truncate(4096)
-    monkeypatch.setattr("pluribus.store_s3.MOST_BYTES", 4095)
+    monkeypatch.setattr("pluribus.store.s3.MOST_BYTES", 4095)
     with pytest.raises(StoreError, match=r"4,096 bytes; expected at most 4,095"):
         open_store(f"s3://{bucket}").create("huge", huge)
 

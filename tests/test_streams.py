@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from pluribus import streams
 from pluribus.errors import FeedError
-from pluribus.streams import encoding_of, unwrap
+from pluribus.feeds import streams
+from pluribus.feeds.streams import encoding_of, unwrap
 
 FEED = b"id,title\n1,Shirt\n"
 CAP = 10**9

@@ -39,6 +39,7 @@ def test_odd_texts(theirs: SimpleTokenizer) -> None:
 def test_any_text(text: str, theirs: SimpleTokenizer) -> None:
     """Of letters that this Python knows: the newest are not known to every library."""
     assume(all(unicodedata.category(letter) != "Cn" for letter in tokens.cleaned(text)))  # ftfy may have made some
+    assume("_of_text>" not in text.lower())
     assert ours([text]).tolist() == theirs([text]).tolist()
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pluribus import values
+from pluribus.feeds import values
 from pluribus.records import AVAILABILITY
 
 

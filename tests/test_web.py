@@ -16,8 +16,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pluribus.dial import is_public
 from pluribus.web import MOST_FAILURES, Fetcher, is_transient
+from pluribus.web.dial import is_public
 
 LOOPBACK = ("127.0.0.1/32",)
 
@@ -264,7 +264,7 @@ def test_a_name_is_resolved_once_and_the_checked_address_is_dialled(server: Serv
 
 
 def test_a_resolver_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pluribus.dial.RESOLVE_S", 0.05)
+    monkeypatch.setattr("pluribus.web.dial.RESOLVE_S", 0.05)
     awake = threading.Event()
     with Fetcher(resolve=lambda *_: [str(awake.wait())], pause_s=0.0) as fetcher:
         assert fetcher.fetch("http://shop.example/").reason == "TIMEOUT"

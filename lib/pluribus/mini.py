@@ -25,8 +25,8 @@ from PIL import Image
 from pluribus import demo, metrics, render, towers_torch, train
 from pluribus.encoders import Encoder
 from pluribus.records import Model, Score
+from pluribus.render.surfaces import PATTERN_WORDS
 from pluribus.squares import to_square
-from pluribus.surfaces import PATTERN_WORDS
 from pluribus.weights import sha256_of
 
 #: Drawn products: training uses seeds from here up, the exam those below.

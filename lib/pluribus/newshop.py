@@ -4,8 +4,8 @@ import json
 import re
 from pathlib import Path
 
-from pluribus import proposals
 from pluribus.errors import ConfigError, printable
+from pluribus.feeds import proposals
 from pluribus.settings import SHOP_NAME, parse_shop
 
 

@@ -19,11 +19,12 @@ import numpy as np
 import PIL
 from PIL import Image
 
-from pluribus import deliveries, render
-from pluribus.colours import HUES, colour
-from pluribus.deliveries import ROW_FAULTS, Pictures, Row
-from pluribus.easel import View
+from pluribus import render
+from pluribus.demo import deliveries
+from pluribus.demo.deliveries import ROW_FAULTS, Pictures, Row
 from pluribus.render import Item
+from pluribus.render.colours import HUES, colour
+from pluribus.render.easel import View
 
 PRODUCTS = 360  # with a sound row, per shop
 SIDE_PX = 256

@@ -6,9 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pluribus import fields, prices, values
 from pluribus.errors import FeedError, printable
-from pluribus.raws import Raw
+from pluribus.feeds import fields, prices, values
+from pluribus.feeds.raws import Raw
 from pluribus.records import PRODUCT, Feed
 
 RAW_CHARS = 4_000  # kept of a row that could not be read

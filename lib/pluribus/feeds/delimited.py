@@ -20,8 +20,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
-from pluribus import fields, raws
 from pluribus.errors import FeedError
+from pluribus.feeds import fields, raws
 
 #: A record, or the text of one that could not be split into the header's columns.
 Record = list[str] | str

@@ -24,7 +24,7 @@ from typing import IO, Literal
 import httpcore
 import httpx
 
-from pluribus.dial import PORTS, Backend, Clock, Refused, resolve
+from pluribus.web.dial import PORTS, Backend, Clock, Refused, resolve
 
 REDIRECTS = (301, 302, 303, 307, 308)
 MOST_REDIRECTS, MOST_RETRIES, MOST_FAILURES = 3, 2, 10

@@ -14,8 +14,8 @@ from typing import Protocol
 from uuid import uuid4
 
 from pluribus.errors import ConfigError, Conflict, StoreError
-from pluribus.store_folder import Folder
-from pluribus.store_s3 import S3
+from pluribus.store.folder import Folder
+from pluribus.store.s3 import S3
 
 
 @dataclass(frozen=True)

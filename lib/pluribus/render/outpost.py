@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pluribus.shapes import (
+from pluribus.render.shapes import (
     Part,
     arc,
     box,

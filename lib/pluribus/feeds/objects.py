@@ -11,8 +11,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import IO, Any
 
-from pluribus import fields
 from pluribus.errors import FeedError
+from pluribus.feeds import fields
 
 #: An item's values by source name, or the text of an item that could not be read.
 Item = dict[str, Any] | str

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from pluribus.shapes import (
+from pluribus.render.shapes import (
     Fill,
     Part,
     arc,

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
-from pluribus.colours import Rgb
-from pluribus.shapes import Part
-from pluribus.surfaces import MATERIALS, TILE_PX, pattern, shade, texture
+from pluribus.render.colours import Rgb
+from pluribus.render.shapes import Part
+from pluribus.render.surfaces import MATERIALS, TILE_PX, pattern, shade, texture
 
 Pixels = NDArray[np.float32]
 Box = tuple[int, int, int, int]

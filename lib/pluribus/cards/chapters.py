@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from pluribus import evaluate as judged
-from pluribus import glimpses, layout, pages, plots, releases
 from pluribus import ingest as snapshots
-from pluribus.pages import percent
+from pluribus import plots, releases
+from pluribus.cards import glimpses, layout, pages
+from pluribus.cards.pages import percent
+from pluribus.cards.thumbnails import thumbnails
 from pluribus.records import Job, Score
 from pluribus.store import Store
-from pluribus.thumbnails import thumbnails
 
 SHOWN = 12  # products in a grid
 ROWS_SHOWN = 15  # quarantined rows in a table

@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image
 
-from pluribus import atelier, hearth, outpost
-from pluribus.colours import Colour, colour, names
-from pluribus.easel import Finish, Pixels, View, paint, photograph
-from pluribus.shapes import Kind
-from pluribus.surfaces import MATERIALS, PATTERN_WORDS, PATTERNS
+from pluribus.render import atelier, hearth, outpost
+from pluribus.render.colours import Colour, colour, names
+from pluribus.render.easel import Finish, Pixels, View, paint, photograph
+from pluribus.render.shapes import Kind
+from pluribus.render.surfaces import MATERIALS, PATTERN_WORDS, PATTERNS
 
 VERTICALS: dict[str, dict[str, Kind]] = {"fashion": atelier.KINDS, "home": hearth.KINDS, "outdoor": outpost.KINDS}
 KINDS: dict[str, Kind] = {name: kind for kinds in VERTICALS.values() for name, kind in kinds.items()}

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from pluribus import fields, streams
-from pluribus.canonical import configured
 from pluribus.errors import FeedError, printable
-from pluribus.feeds import Source, format_of, no_id, read
-from pluribus.raws import Raw
+from pluribus.feeds import Source, fields, format_of, no_id, read, streams
+from pluribus.feeds.canonical import configured
+from pluribus.feeds.raws import Raw
 from pluribus.records import Feed, Limits
 
 

@@ -11,7 +11,8 @@ from functools import wraps
 from typing import Any, ParamSpec
 from urllib.parse import urlsplit
 
-from pluribus import chapters, layout, plots
+from pluribus import plots
+from pluribus.cards import chapters, layout
 from pluribus.plan import Batch
 from pluribus.records import Job, Shop
 from pluribus.store import Store

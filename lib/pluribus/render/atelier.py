@@ -1,6 +1,6 @@
 """How garments, shoes and bags are drawn: the kinds of the demo shop "atelier"."""
 
-from pluribus.shapes import Part, box, curve, ellipse, kind, line, mirrored, mix, named, pair, polygon, turned
+from pluribus.render.shapes import Part, box, curve, ellipse, kind, line, mirrored, mix, named, pair, polygon, turned
 
 # Outlines read better as paths than with one point to a line.
 # fmt: off

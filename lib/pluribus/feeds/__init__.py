@@ -18,10 +18,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from pluribus import delimited, dialects, elements, fields, objects, parquet, raws, streams, values
-from pluribus.canonical import Reading, configured
 from pluribus.errors import FeedError
-from pluribus.raws import Raw
+from pluribus.feeds import delimited, dialects, elements, fields, objects, parquet, raws, streams, values
+from pluribus.feeds.canonical import Reading, configured
+from pluribus.feeds.raws import Raw
 from pluribus.records import Feed, Limits
 
 Item = dict[str, Any] | str
