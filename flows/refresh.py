@@ -254,7 +254,8 @@ class RefreshFlow(FlowSpec):
         """
         if not any(job.state == "running" for job in self.jobs):
             return
-        from pluribus import cards, pages, plan
+        from pluribus import cards, plan
+        from pluribus.cards import pages
 
         with plainly():
             store = self.open_store()

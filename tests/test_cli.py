@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 
 def pluribus(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", "from pluribus.cli import main; main()", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, env=os.environ | env)  # noqa: PLW1510
+    return subprocess.run(command, capture_output=True, text=True, env=os.environ | env)
 
 
 def refused(done: subprocess.CompletedProcess[str], *words: str) -> None:

@@ -65,7 +65,8 @@ def fleet(folder: Path, store: str) -> Fleet:
     for file in (ROOT / "config" / "shops").glob("*.toml"):
         (config / "shops" / file.name).write_text(file.read_text() + "\n[limits]\nquarantine = 0.5\n")
     (config / "pluribus.toml").write_text(
-        f'store = "{store}"\ndata_root = "../data"\nmodels = "{ROOT}/config/models"\nexpectations = "{ROOT}/expectations"\n'
+        f'store = "{store}"\ndata_root = "../data"\n'
+        f'models = "{ROOT}/config/models"\nexpectations = "{ROOT}/expectations"\n'
     )
     return Fleet(folder, store)
 

@@ -47,7 +47,7 @@ def test_recall_and_scores_against_brute_force(built: tuple[indexes.Built, np.nd
 def test_a_filter_is_exact_even_when_it_keeps_almost_nothing(built: tuple[indexes.Built, np.ndarray, Path]) -> None:
     _, vectors, path = built
     index = indexes.load(path, width=WIDTH, n=len(vectors))
-    scores, places = indexes.search(index, clusters(5, seed=3), 4, allowed=np.array([7, 2900]))
+    _, places = indexes.search(index, clusters(5, seed=3), 4, allowed=np.array([7, 2900]))
     assert all(set(row) == {7, 2900, -1} for row in places)
 
 

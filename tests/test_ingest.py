@@ -64,7 +64,7 @@ def test_a_snapshot_holds_rows_pictures_and_the_raw_feed(shop: Shop) -> None:
     assert shop.store.get(taken.feeds[0]) == CATALOG.encode()
     row = shop.rows(taken)["b"]
     assert (row["title"], row["price"], row["currency"], len(row["pictures"])) == ("Blue mug", 20.0, "EUR", 1)
-    (names, jpegs), *_ = pictures.load(shop.store, row["pictures"])
+    (_, jpegs), *_ = pictures.load(shop.store, row["pictures"])
     red, _, blue = Image.open(io.BytesIO(jpegs[0])).convert("RGB").getpixel((20, 20))
     assert blue > 200 > 60 > red
 

@@ -45,7 +45,7 @@ def test_due_is_by_each_shops_own_cadence() -> None:
 def test_choose_refuses_unknown_names_and_keeps_order() -> None:
     there = {s.name: s for s in shops("a", "b")}
     assert [s.name for s in plan.choose(there, "b, a,b", past=[], now=NOW)] == ["b", "a"]
-    with pytest.raises(ConfigError, match="no shop 'z'.*a, b"):
+    with pytest.raises(ConfigError, match=r"no shop 'z'.*a, b"):
         plan.choose(there, "a,z", past=[], now=NOW)
 
 

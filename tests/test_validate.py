@@ -23,15 +23,26 @@ def row(number: int, **fields: Any) -> dict[str, Any]:
     return healthy | fields
 
 
-def judge(tmp_path: Path, rows: list[dict[str, Any]], *, vertical: str = "", limits: Limits = Limits(quarantine=1.0), live: int = 0) -> tuple[validate.Validation, Store]:  # fmt: skip
+def judge(
+    tmp_path: Path,
+    rows: list[dict[str, Any]],
+    *,
+    vertical: str = "",
+    limits: Limits | None = None,
+    live: int = 0,
+) -> tuple[validate.Validation, Store]:
     store = open_store(str(tmp_path / "store"))
     path = tmp_path / "rows.parquet"
     tables.write(path, pa.Table.from_pylist(rows, schema=SNAPSHOT).to_batches(), SNAPSHOT)
     store.create("snapshots/s/rows.parquet", path)
     found = validate.validate(
-        store, snapshot="s", rows_key="snapshots/s/rows.parquet", suites=validate.suites(open_store(str(SUITES)), vertical),
-        limits=limits, live_products=live,
-    )  # fmt: skip
+        store,
+        snapshot="s",
+        rows_key="snapshots/s/rows.parquet",
+        suites=validate.suites(open_store(str(SUITES)), vertical),
+        limits=limits or Limits(quarantine=1.0),
+        live_products=live,
+    )
     return found, store
 
 

@@ -209,19 +209,9 @@ def _care(item: Item) -> str:
 def _fingerprint() -> str:
     """Changes with everything that decides what is drawn and written."""
     digest = hashlib.sha256(f"{PIL.__version__} {np.__version__}".encode())
-    for name in (
-        "shapes",
-        "colours",
-        "surfaces",
-        "atelier",
-        "hearth",
-        "outpost",
-        "easel",
-        "render",
-        "deliveries",
-        "demo",
-    ):
-        digest.update(Path(__file__).with_name(f"{name}.py").read_bytes())
+    own = Path(__file__).parent
+    for file in sorted([*own.glob("*.py"), *(own.parent / "render").glob("*.py")]):
+        digest.update(file.read_bytes())
     return digest.hexdigest()
 
 

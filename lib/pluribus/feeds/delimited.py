@@ -112,7 +112,7 @@ def tables(
     fields beyond the header are cut, blank records left out. Raises FeedError for a line longer than LINE_CHARS.
     """
     with open_bytes() as file:
-        text = io.TextIOWrapper(file, encoding, "surrogateescape", newline="")  # type: ignore[type-var]
+        text = io.TextIOWrapper(file, encoding, "surrogateescape", newline="")
         skipped = text.read(passed)
         if encoding not in ("utf-8", "utf-8-sig") or dialect.escape:
             yield from _batches(Lines(text), dialect, len(header))
@@ -120,7 +120,7 @@ def tables(
     with open_bytes() as file:
         file.read(len(skipped.encode(encoding, "surrogateescape")))
         rest = yield from _clean_blocks(file, dialect.delimiter, header)
-        left = io.BufferedReader(_Chained(rest, file))
+        left = io.BufferedReader(_Chained(rest, file))  # type: ignore[type-var]
         yield from _batches(Lines(io.TextIOWrapper(left, "utf-8", "surrogateescape", newline="")), dialect, len(header))
 
 

@@ -26,7 +26,7 @@ def shopify_rows(rows: Rows) -> Rows:
         yield from _shopify_variants(handle, [line for line in lines if not isinstance(line, str)])
 
 
-def _shopify_variants(handle: str, lines: list[Row]) -> Iterator[Row]:
+def _shopify_variants(handle: Any, lines: list[Row]) -> Iterator[Row]:
     product = next((line for line in lines if line.get("Title")), lines[0]) if lines else {}
     pictures = [line["Image Src"] for line in lines if line.get("Image Src")]
     shared = {name: value for name, value in product.items() if not re.match(r"Variant |Option\d Value|Image ", name)}

@@ -1,0 +1,118 @@
+"""The sides of the benchmarks that encode: our encoder, and the chain of open_clip's own documentation.
+
+Both compute mini on the processor from the same weights, pictures (256 px, as stores keep them) and titles. The peer
+decodes and preprocesses with PIL and torchvision and pads every text to the context, in torch eager, batches of 64.
+"""
+
+import gzip
+import io
+import json
+import os
+import time
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+PICTURES, TITLES = 600, 6_000
+NAME = "benchmark-mini"
+
+
+def write(folder: Path) -> None:
+    """The model, registered and exported once, the pictures and the titles."""
+    from pluribus import models, render, settings
+    from pluribus.store import open_store
+
+    model = settings._models(str(ROOT / "config/models"))["mini"]
+    fingerprint = models.register(open_store(str(folder / "store")), model)
+    (folder / "fingerprint").write_text(fingerprint)
+    ours(folder)
+    items = [render.sample(vertical, seed) for seed in range(TITLES // 3) for vertical in render.VERTICALS]
+    (folder / "titles.json").write_text(json.dumps([render.caption(item, "title", i) for i, item in enumerate(items)]))
+    for i, item in enumerate(items[:PICTURES]):
+        render.draw(item, 256).save(folder / f"{i}.jpg", quality=90)
+    (folder / "configs").mkdir()
+    (folder / "configs" / f"{NAME}.json").write_text(json.dumps(model.architecture))
+
+
+def ours(folder: Path) -> Any:
+    """The encoder, from its cached export."""
+    from pluribus import models
+    from pluribus.store import open_store
+
+    os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
+    return models.load(open_store(str(folder / "store")), (folder / "fingerprint").read_text(), "cpu")
+
+
+def theirs(folder: Path) -> tuple[Any, Any, Any]:
+    """open_clip's network, preprocessing and tokenizer, whose merges are cut to mini's."""
+    import open_clip
+
+    open_clip.add_model_config(folder / "configs")
+    (weights,) = map(str, folder.glob("store/models/*/weights.safetensors"))
+    network, _, preprocess = open_clip.create_model_and_transforms(NAME, pretrained=weights, image_resize_mode="squash")
+    text = open_clip.get_model_config(NAME)["text_cfg"]
+    merges = folder / "merges.gz"
+    if not merges.exists():
+        with gzip.open(open_clip.tokenizer.default_bpe(), "rt", encoding="utf-8") as lines:
+            kept = "".join(islice(lines, text["vocab_size"] - 514 + 1)).rstrip("\n")
+        merges.write_bytes(gzip.compress(kept.encode()))
+    return network.eval(), preprocess, open_clip.SimpleTokenizer(str(merges), context_length=text["context_length"])
+
+
+def ready_ours(folder: Path) -> None:
+    """From nothing to the vector of a text."""
+    assert ours(folder).texts(["a red dress"]).shape == (1, 192)
+
+
+def ready_theirs(folder: Path) -> None:
+    """The same."""
+    import torch
+
+    network, _, tokenizer = theirs(folder)
+    with torch.inference_mode():
+        assert network.encode_text(tokenizer(["a red dress"]), normalize=True).shape == (1, 192)
+
+
+def pictures_ours(folder: Path) -> float:
+    """JPEG bytes to vectors."""
+    encoder, jpegs = ours(folder), [(folder / f"{i}.jpg").read_bytes() for i in range(PICTURES)]
+    began = time.process_time()
+    assert encoder.images(jpegs).shape == (PICTURES, 192)
+    return began
+
+
+def pictures_theirs(folder: Path) -> float:
+    """The same."""
+    import torch
+    from PIL import Image
+
+    network, preprocess, _ = theirs(folder)
+    jpegs = [(folder / f"{i}.jpg").read_bytes() for i in range(PICTURES)]
+    began = time.process_time()
+    with torch.inference_mode():
+        for first in range(0, PICTURES, 64):
+            opened = [Image.open(io.BytesIO(jpeg)) for jpeg in jpegs[first : first + 64]]
+            network.encode_image(torch.stack([preprocess(picture) for picture in opened]), normalize=True)
+    return began
+
+
+def texts_ours(folder: Path) -> float:
+    """Titles to vectors."""
+    encoder, titles = ours(folder), json.loads((folder / "titles.json").read_text())
+    began = time.process_time()
+    assert encoder.texts(titles).shape == (TITLES, 192)
+    return began
+
+
+def texts_theirs(folder: Path) -> float:
+    """The same."""
+    import torch
+
+    network, _, tokenizer = theirs(folder)
+    titles = json.loads((folder / "titles.json").read_text())
+    began = time.process_time()
+    with torch.inference_mode():
+        for first in range(0, TITLES, 64):
+            network.encode_text(tokenizer(titles[first : first + 64]), normalize=True)
+    return began
