@@ -52,6 +52,7 @@ class RefreshFlow(FlowSpec):
     config = Parameter(
         "config", default=os.environ.get("PLURIBUS_CONFIG", str(HERE / "config")), help="a folder, or s3://…"
     )
+    anew = Parameter("anew", default=False, help="build and publish again, whatever is live and even if it is damaged")
     store_at = Parameter("store", default="", help="a store in place of the configured one")
 
     @card(type="blank", id="plan")
@@ -59,11 +60,15 @@ class RefreshFlow(FlowSpec):
     def start(self):
         """Check every name, register the models, pack the shops into batches."""
         from pluribus import cards, models, plan, settings, store, validate
+        from pluribus.errors import StoreError
 
         self.started = datetime.now(UTC)
         with plainly():
             config = settings.load(self.config, store=self.store_at)
             self.store_url = config.store
+            problems = store.probe(self.open_store())
+            if problems:
+                raise StoreError(f"{config.store}: {'; '.join(problems)}", do="use a store with conditional writes")
             past = plan.reports(self.open_store())
             chosen = plan.choose(config.shops, self.shops, past=past, now=self.started)
             chosen = [replace(shop, model=config.model(self.model or shop.model).name) for shop in chosen]
@@ -98,7 +103,7 @@ class RefreshFlow(FlowSpec):
             taken = ingest.recall(store, self.snapshot) if self.snapshot else ingest.ingest(store, **read)
             made_of = (shop.name, taken.id, self.batch.fingerprint, shop.fusion, shop.index)
             key = plan.input_key(*made_of, self.batch.suites[shop.vertical], versions)
-            live = releases.current(store, shop=shop.name)
+            live = None if self.anew else releases.current(store, shop=shop.name)
             counts = {"rows": taken.rows, "pictures": taken.pictures, "fetched": taken.fetched}
             state = "unchanged" if live and live.input_key == key else "running"
             changes = {"snapshot": taken.id, "asof": taken.asof, "input_key": key, "state": state}
@@ -115,16 +120,16 @@ class RefreshFlow(FlowSpec):
         """Judge the rows: accepted ones go on, the others are quarantined with every reason."""
 
         def one(job, shop, store):
-            from pluribus import ingest, releases, validate
+            from pluribus import ingest, validate
 
-            live = releases.current(store, shop=shop.name)
+            live = self.live(store, shop)
             found = validate.validate(
                 store,
                 snapshot=job.snapshot,
                 rows_key=ingest.rows_key(job.snapshot),
                 suites=self.batch.suites[shop.vertical],
                 limits=shop.limits,
-                live_products=releases.open_release(store, shop=shop.name).manifest.facts["products"] if live else 0,
+                live_products=live.manifest.facts["products"] if live else 0,
             )
             counts = {"accepted": found.accepted, "quarantined": found.quarantined}
             return job.after("validate", found.size_bytes, counts, validation=found.key)
@@ -184,11 +189,10 @@ class RefreshFlow(FlowSpec):
         """Measure each release against chance, thresholds and the live release: a verdict."""
 
         def one(job, shop, store):
-            from pluribus import evaluate, releases
+            from pluribus import evaluate
 
-            live = releases.current(store, shop=shop.name) and releases.open_release(store, shop=shop.name)
             asked = {"model": self.batch.model, "fingerprint": self.batch.fingerprint, "gate": shop.gate}
-            found, file = evaluate.evaluate(store, release=job.release, live=live, **asked)
+            found, file = evaluate.evaluate(store, release=job.release, live=self.live(store, shop), **asked)
             scores = job.scores | {name: score.value for name, score in found.scores.items()}
             files = job.files | {"evaluation.json": file}
             state = "running" if found.verdict.passed else "failed gate"
@@ -219,7 +223,9 @@ class RefreshFlow(FlowSpec):
             }
             made_of = {"asof": job.asof, "input_key": job.input_key}
             publish.seal(store, shop=shop.name, release=job.release, files=job.files, facts=facts, **made_of)
-            state = publish.publish(store, shop=shop.name, release=job.release, why=f"run {current.run_id}")
+            state = publish.publish(
+                store, shop=shop.name, release=job.release, why=f"run {current.run_id}", anew=self.anew
+            )
             return job.after("publish", 0, {}, state="unchanged" if state == "already" else state)
 
         self.advance("publish", one)
@@ -264,6 +270,14 @@ class RefreshFlow(FlowSpec):
             if stage == "validate":
                 pages.keep(store, self.jobs)
         current.card.extend(getattr(cards, stage)(store, self.jobs))
+
+    def live(self, store, shop):
+        """The shop's live release to compare with; none when everything is to be built anew."""
+        from pluribus import releases
+
+        if self.anew or releases.current(store, shop=shop.name) is None:
+            return None
+        return releases.open_release(store, shop=shop.name)
 
     def load_model(self):
         """The shared encoder of this batch."""

@@ -87,6 +87,9 @@ def refresh(
     snapshot: Annotated[str, typer.Option(help="re-run one shop on a snapshot it took earlier")] = "",
     strict: Annotated[bool, typer.Option(help="fail when any shop is set aside, not only when all are")] = False,
     resume: Annotated[str, typer.Option(help="finish an earlier run that was killed: its run id")] = "",
+    anew: Annotated[
+        bool, typer.Option("--anew", help="build and publish again, whatever is live and even if it is damaged")
+    ] = False,
     as_json: RESULTS = False,
 ) -> None:
     """Refresh shops: newest catalogs in, published releases out."""
@@ -109,6 +112,7 @@ def refresh(
         "snapshot": snapshot,
         "config": settings.location,
         "store": settings.store,
+        "anew": str(anew),
     }
     report = launch.refresh(
         FLOW,

@@ -71,8 +71,8 @@ def expected_products(shop: Shop, reports: Iterable[Mapping[str, Any]]) -> int:
         for job in report["jobs"]:
             if job["shop"] == shop.name and job["counts"].get("rows"):
                 return int(job["counts"]["rows"])
-    files = [Path(source) for feed in shop.feeds for source in feed.source if "://" not in source]
-    size_bytes = sum(file.stat().st_size for file in files if file.is_file())
+    places = [Path(source) for feed in shop.feeds for source in feed.source if "://" not in source]
+    size_bytes = sum(file.stat().st_size for place in places for file in place.parent.glob(place.name))
     return size_bytes // ROW_BYTES or GUESSED_PRODUCTS
 
 

@@ -2,7 +2,7 @@
 
 The rest of the library knows only this: objects are written once (`create`), the one object that changes is changed
 by compare-and-swap (`swap`), and a shop's store (`store.within("shops/<shop>")`) cannot name an object of another
-shop. Keys are checked and prefixes joined here and nowhere else; `store_folder` and `store_s3` are the two grounds.
+shop. Keys are checked and prefixes joined here and nowhere else; `folder` and `s3` are the two grounds.
 """
 
 import re
