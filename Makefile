@@ -3,7 +3,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help install demo test check slow bench mini lock clean
+.PHONY: help install demo app test check slow bench mini lock clean
 
 help: ## what each target does
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -20,6 +20,9 @@ install: .venv/installed ## the pinned environment in .venv
 
 demo: install ## three bundled shops through the whole DAG, then a few searches
 	@$(BIN)/pluribus demo
+
+app: install ## search the shops of the store in a browser, and see their quality
+	@$(BIN)/pluribus app
 
 test: install ## the whole test suite
 	$(BIN)/pytest

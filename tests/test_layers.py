@@ -22,6 +22,7 @@ ROWS = [
     {"plan", "ingest", "validate", "embed", "build", "evaluate", "publish", "train"},  # stages, composed by the flow
     {"answers", "plots", "newshop", "launch", "doctor", "mini"},  # faces: what people see of it
     {"cards"},
+    {"app"},
     {"cli"},
 ]
 
@@ -41,6 +42,7 @@ OWNERS = {
     "pydantic": {"settings"},
     "metaflow": {"cards", "doctor"},
     "altair": {"plots"},
+    "streamlit": {"app"},
     "typer": {"cli"},
     "rich": {"answers"},
     "defusedxml": {"feeds"},
@@ -111,6 +113,7 @@ def test_importing_everything_loads_no_heavy_library_and_writes_nothing(tmp_path
         "typer",
         "rich",
         "altair",
+        "streamlit",
         "metaflow",
         "httpcore",
         "httpx",

@@ -353,6 +353,26 @@ def cards(
     answers.answer([{"step": step, "card": str(path)} for step, path in found], as_json, title="cards")
 
 
+@app.command("app")
+def serve_app(context: typer.Context, port: Annotated[int, typer.Option(min=1, max=65535)] = 8501) -> None:
+    """Search shops and see their quality in a browser, on this machine only."""
+    import subprocess
+
+    options = {
+        "server.address": "127.0.0.1",
+        "server.port": port,
+        "server.headless": "true",
+        "server.fileWatcherType": "none",
+        "browser.gatherUsageStats": "false",
+        "client.toolbarMode": "minimal",
+        "theme.primaryColor": "#2b6cb0",
+    }
+    command = [sys.executable, "-m", "streamlit", "run", str(Path(__file__).with_name("app.py"))]
+    command += [f"--{name}={value}" for name, value in options.items()]
+    code = subprocess.call([*command, "--", context.obj.open_store().url])  # noqa: S603 - our own app
+    raise typer.Exit(code)
+
+
 @app.command()
 def demo_shops(to: Annotated[Path, typer.Argument(help="folder to write them to")] = HERE / "demo") -> None:
     """Draw the three bundled demo shops: feeds, pictures, some of them broken on purpose."""

@@ -15,7 +15,9 @@ BATCH = 256
 FIND = "select content, any_value(pack) as pack from ledger where list_contains($wanted, content) group by content"
 
 
-def thumbnails(store: Store, contents: Iterable[str], *, most: int = 48, packs: int = 8) -> dict[str, str]:
+def thumbnails(
+    store: Store, contents: Iterable[str], *, most: int = 48, packs: int = 8, side_px: int = SIDE_PX
+) -> dict[str, str]:
     """`data:` addresses of at most `most` of these pictures, opening at most `packs` packs of the shop's `store`.
 
     Pictures that no ledger knows, or that would need one more pack, are absent from the answer.
@@ -28,7 +30,7 @@ def thumbnails(store: Store, contents: Iterable[str], *, most: int = 48, packs: 
             by_pack.setdefault(where[content], []).append(content)
     found: dict[str, str] = {}
     for pack, members in sorted(by_pack.items(), key=lambda item: -len(item[1]))[:packs]:
-        found |= _read(store, pack, _spread(members, most - len(found)))
+        found |= _read(store, pack, _spread(members, most - len(found)), side_px)
     return found
 
 
@@ -50,12 +52,12 @@ def _where(store: Store, wanted: list[str]) -> dict[str, str]:
     return where
 
 
-def _read(store: Store, pack: str, wanted: set[str]) -> dict[str, str]:
+def _read(store: Store, pack: str, wanted: set[str], side_px: int) -> dict[str, str]:
     found: dict[str, str] = {}
     for batch in tables.batches(store.local(pack), BATCH) if wanted else ():
         for place, content in enumerate(batch["content"].to_pylist()):
             if content in wanted:
-                found[content] = pixels.data_uri(batch["picture"][place].as_py(), SIDE_PX)
+                found[content] = pixels.data_uri(batch["picture"][place].as_py(), side_px)
         if len(found) == len(wanted):
             break
     return found
