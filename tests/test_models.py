@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pluribus import encoders, models, settings, squares, tokens, towers_torch, weights
+from pluribus import models, settings
 from pluribus.errors import ConfigError, ModelError, ShopError
+from pluribus.models import encoders, squares, tokens, towers_torch, weights
 from pluribus.records import Model
 from pluribus.store import Store, open_store
 

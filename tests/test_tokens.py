@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from open_clip.tokenizer import SimpleTokenizer, canonicalize_text
 
-from pluribus import tokens
+from pluribus.models import tokens
 
 WHOLE = 48_894  # CLIP's merges
 ODD = [

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 from test_models import TINY, TITLES, jpeg, pictures, random_model
 
-from pluribus import encoders, models, towers_openvino, towers_torch
+from pluribus import models
 from pluribus.errors import ModelError
+from pluribus.models import encoders, towers_openvino, towers_torch
 from pluribus.records import Model
 from pluribus.store import Store, open_store
 
@@ -110,7 +111,7 @@ def test_a_damaged_export_is_made_again(name: str, damage: str, tiny: Model, sto
     again = models.load(store, fingerprint, "cpu")
     assert again.network is None
     assert np.abs(again.images(pictures(2)) - whole).max() < 1e-6
-    assert (export_of(cache) / name).stat().st_size == len(content)
+    assert towers_openvino._is_whole(export_of(cache))
 
 
 def test_the_export_of_another_model_is_refused(tiny: Model, store: Store, cache: Path, tmp_path: Path) -> None:

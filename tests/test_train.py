@@ -9,8 +9,9 @@ import pytest
 import torch
 from test_models import random_model
 
-from pluribus import encoders, towers_torch, train
+from pluribus import train
 from pluribus.errors import ConfigError, ModelError
+from pluribus.models import encoders, towers_torch
 
 COLOURS = {"red": (200, 20, 20), "green": (20, 180, 40), "blue": (30, 40, 200), "white": (250, 250, 250)}
 

@@ -22,12 +22,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pluribus import demo, metrics, render, towers_torch, train
-from pluribus.encoders import Encoder
+from pluribus import demo, metrics, render, train
+from pluribus.models import towers_torch
+from pluribus.models.encoders import Encoder
+from pluribus.models.squares import to_square
+from pluribus.models.weights import sha256_of
 from pluribus.records import Model, Score
 from pluribus.render.surfaces import PATTERN_WORDS
-from pluribus.squares import to_square
-from pluribus.weights import sha256_of
 
 #: Drawn products: training uses seeds from here up, the exam those below.
 FIRST_TRAINING_SEED = 1_000_000

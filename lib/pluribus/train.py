@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pluribus.encoders import Encoder
 from pluribus.errors import ConfigError, ModelError
-from pluribus.towers_torch import text_features, to_input
+from pluribus.models.encoders import Encoder
+from pluribus.models.towers_torch import text_features, to_input
 
 if TYPE_CHECKING:
     import torch

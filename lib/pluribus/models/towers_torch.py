@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pluribus.encoders import Encoder, golden
 from pluribus.errors import ConfigError, ModelError
+from pluribus.models.encoders import Encoder, golden
+from pluribus.models.tokens import make_tokenizer
+from pluribus.models.weights import architecture_of, from_huggingface, sha256_of
 from pluribus.records import Model
-from pluribus.tokens import make_tokenizer
-from pluribus.weights import architecture_of, from_huggingface, sha256_of
 
 if TYPE_CHECKING:
     import torch

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from pluribus.errors import ModelError
+from pluribus.models.squares import square_batches
+from pluribus.models.tokens import Tokenize
 from pluribus.records import Model
-from pluribus.squares import square_batches
-from pluribus.tokens import Tokenize
 
 GOLDEN_TEXTS = ("a photo of a red dress", "Trail running shoe, dark blue. Grippy sole; 280 g.")
 

@@ -17,12 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from pluribus import towers_torch
-from pluribus.encoders import Encoder, golden
 from pluribus.errors import PluribusError
+from pluribus.models import towers_torch
+from pluribus.models.encoders import Encoder, golden
+from pluribus.models.tokens import make_tokenizer
+from pluribus.models.weights import sha256_of
 from pluribus.records import Model
-from pluribus.tokens import make_tokenizer
-from pluribus.weights import sha256_of
 
 EXPORT_COSINE = 0.9999  # least, of the export's golden vectors with torch's
 DIGESTS = "digests.json"

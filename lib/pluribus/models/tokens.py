@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from pluribus.errors import ModelError
+from pluribus.models.weights import architecture_of, open_clip_folder
 from pluribus.records import Model
-from pluribus.weights import architecture_of, open_clip_folder
 
 Tokenize = Callable[[Sequence[str]], np.ndarray]
 #: What a word is: possessives and contractions, a run of letters, one digit, a run of anything else, except the Greek

@@ -22,12 +22,12 @@ from typing import Any
 
 import numpy as np
 
-from pluribus import towers_openvino, towers_torch
-from pluribus.encoders import Encoder, golden
 from pluribus.errors import Exists, Missing, ModelError
+from pluribus.models import towers_openvino, towers_torch
+from pluribus.models.encoders import Encoder, golden
+from pluribus.models.weights import architecture_of, checked, fetch, is_remote, metadata, sha256_of
 from pluribus.records import Model
 from pluribus.store import Store
-from pluribus.weights import architecture_of, checked, fetch, is_remote, metadata, sha256_of
 
 __all__ = ["Encoder", "load", "register"]
 
