@@ -356,8 +356,6 @@ def cards(
 @app.command("app")
 def serve_app(context: typer.Context, port: Annotated[int, typer.Option(min=1, max=65535)] = 8501) -> None:
     """Search shops and see their quality in a browser, on this machine only."""
-    import subprocess
-
     options = {
         "server.address": "127.0.0.1",
         "server.port": port,
@@ -369,8 +367,8 @@ def serve_app(context: typer.Context, port: Annotated[int, typer.Option(min=1, m
     }
     command = [sys.executable, "-m", "streamlit", "run", str(Path(__file__).with_name("app.py"))]
     command += [f"--{name}={value}" for name, value in options.items()]
-    code = subprocess.call([*command, "--", context.obj.open_store().url])  # noqa: S603 - our own app
-    raise typer.Exit(code)
+    command += ["--", context.obj.open_store().url]
+    os.execv(sys.executable, command)  # noqa: S606 - our own app, in place of this process: a child would outlive it
 
 
 @app.command()
