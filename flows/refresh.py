@@ -14,10 +14,12 @@ from functools import cache
 from pathlib import Path
 
 from metaflow import FlowSpec, Parameter, card, current, resources, retry, step
+from metaflow.plugins.cards.card_modules.basic import BlankCard
 
 import pluribus  # noqa: F401 - imported at the top so that Metaflow's code package carries it to clusters
 
 HERE = Path(__file__).resolve().parents[1]
+BlankCard.RUNTIME_UPDATABLE = False  # our cards are whole when a step ends; else each costs a second process, 0.5 CPU-s
 
 
 @contextmanager
