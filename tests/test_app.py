@@ -150,3 +150,4 @@ def test_the_verb_serves_this_machine_only(tmp_path: Path) -> None:
         assert f"http://127.0.0.1:{port}" in told
         assert httpx.get(f"http://127.0.0.1:{port}/_stcore/health").text == "ok"
         child.terminate()
+        child.communicate(timeout=30)  # it says goodbye, and would hang on a closed pipe
