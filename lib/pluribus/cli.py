@@ -372,6 +372,23 @@ def serve_app(context: typer.Context, port: Annotated[int, typer.Option(min=1, m
 
 
 @app.command()
+def train_mini(
+    context: typer.Context,
+    data: Annotated[Path, typer.Argument(envvar="PLURIBUS_DATA", help="the folder of shared training data")],
+    card: Annotated[Path, typer.Option(help="the model card to fill in")] = HERE / "docs" / "mini.md",
+    resume: Annotated[Path | None, typer.Option(help="a checkpoint to write, and to go on from")] = None,
+) -> None:
+    """Train the embedded model from nothing: overwrites its weights, model file and card; about an hour on 2 cores."""
+    from pluribus import mini
+
+    if not (data / "train").is_dir():
+        raise ConfigError(f"no training data at {data}", expected="a folder with train/, shops/ and benchmarks/")
+    model = context.obj.settings().model("mini")
+    for score in mini.make(model, data, card, checkpoint=resume, report=print):
+        print(f"{score.name}: {score.value:.3f} ({score.low:.3f} to {score.high:.3f}), n = {score.n:,}")
+
+
+@app.command()
 def demo_shops(to: Annotated[Path, typer.Argument(help="folder to write them to")] = HERE / "demo") -> None:
     """Draw the three bundled demo shops: feeds, pictures, some of them broken on purpose."""
     from pluribus import demo as drawn
