@@ -2,6 +2,7 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
+PLURIBUS_DATA ?= $(abspath ../shared/data)
 
 .PHONY: help install demo app test check slow bench mini lock clean
 
@@ -38,8 +39,11 @@ slow: install ## tests that take minutes each
 bench: install ## ours beside peers: ratios into benchmarks/results/
 	$(BIN)/python benchmarks/run.py
 
+real: install ## the five real shops in one run (PLURIBUS_DATA says where the shared data lies)
+	PLURIBUS_DATA=$(PLURIBUS_DATA) $(BIN)/pluribus --config config/real refresh
+
 mini: install ## train the embedded model again (PLURIBUS_DATA; about an hour)
-	$(BIN)/pluribus train-mini
+	$(BIN)/pluribus train-mini $(PLURIBUS_DATA)
 
 lock: ## pin every dependency again, with hashes and without index addresses
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
