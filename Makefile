@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PLURIBUS_DATA ?= $(abspath ../shared/data)
 
-.PHONY: help install demo app test check slow bench mini lock clean
+.PHONY: help install demo test check bench real mini app lock clean
 
 help: ## what each target does
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -32,9 +32,6 @@ check: install ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-
-slow: install ## tests that take minutes each
-	$(BIN)/pytest -m slow
 
 bench: install ## ours beside peers: ratios into benchmarks/results/
 	$(BIN)/python benchmarks/run.py
