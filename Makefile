@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PLURIBUS_DATA ?= $(abspath ../shared/data)
 
-.PHONY: help install demo test check bench real mini app lock clean
+.PHONY: help install demo test check radosgw bench real mini app lock clean
 
 help: ## what each target does
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -32,6 +32,9 @@ check: install ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+radosgw: install ## the store's tests against Ceph's S3 gateway, a second opinion; installs it with apt-get
+	tests/radosgw.sh $(BIN)/pytest tests/test_store.py tests/test_publish.py -k 'not [folder]'
 
 bench: install ## ours beside peers: ratios into benchmarks/results/
 	$(BIN)/python benchmarks/run.py

@@ -27,16 +27,25 @@ server.stop()
 
 @pytest.fixture(scope="session")
 def s3_endpoint() -> Iterator[str]:
-    """The address of an S3 server process that lives as long as the tests; the environment points at it."""
+    """The address of an S3 server process that lives as long as the tests; the environment points at it.
+
+    PLURIBUS_TEST_S3 names a server that runs already, with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY of its own.
+    """
+    running = os.environ.get("PLURIBUS_TEST_S3")
+    keys = {name: os.environ[name] if running else "test" for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith("AWS_")]:
             patch.delenv(name)
-        patch.setenv("AWS_ACCESS_KEY_ID", "test")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+        for name, key in keys.items():
+            patch.setenv(name, key)
         patch.setenv("AWS_REGION", "us-east-1")
         patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
         patch.setenv("AWS_CONFIG_FILE", os.devnull)
         patch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+        if running:
+            patch.setenv("AWS_ENDPOINT_URL", running)
+            yield running
+            return
         command = [sys.executable, "-W", "ignore", "-c", S3_SERVER]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
             assert server.stdin and server.stdout

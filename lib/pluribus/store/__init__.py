@@ -153,7 +153,7 @@ def _is_key(text: str) -> bool:
 def probe(store: Store) -> tuple[str, ...]:
     """What is wrong with the store's conditional writes, one sentence each; empty: publishing is safe here.
 
-    Some S3 servers ignore the conditions and overwrite, others refuse a good one (rclone and radosgw 16, tried).
+    Some S3 servers ignore the conditions and overwrite (rclone, tried), others may refuse a good one.
     Writes and deletes one small object. Raises StoreError when the store cannot be reached or refuses us.
     """
     key, problems = f"probe/{uuid4().hex}", []

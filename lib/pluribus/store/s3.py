@@ -114,7 +114,8 @@ class S3:
         raise StoreError(f"{self.url}/{key} cannot be written: the store neither takes it nor has it", do="try again")
 
     def swap(self, key: str, data: bytes, tag: str | None) -> str:
-        condition = {"IfNoneMatch": "*"} if tag is None else {"IfMatch": tag}
+        # Without its quotes: radosgw 16 (and services built on it) answers 412 to a PUT with a good tag in quotes.
+        condition = {"IfNoneMatch": "*"} if tag is None else {"IfMatch": tag.strip('"')}
         new = self._put(self._hasty_client, key, io.BytesIO(data), hashlib.sha256(data).digest(), condition)
         if new is None:
             raise Conflict(f"{self.url}/{key} changed since it was read, or the answer was lost")
