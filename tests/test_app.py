@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,14 @@ def published(store: Store, folder: Path, titles: list[str]) -> None:
     files = made.files | {"evaluation.json": scores}
     publish.seal(own, shop=folder.name, release=release, files=files, asof=taken.asof, input_key="0" * 64, facts=facts)
     assert publish.publish(own, shop=folder.name, release=release, why="test") == "published"
+
+
+@pytest.fixture(autouse=True)
+def main_module() -> Iterator[None]:
+    """Streamlit puts a page in the place of __main__, and processes that later tests spawn would run that."""
+    main = sys.modules["__main__"]
+    yield
+    sys.modules["__main__"] = main
 
 
 @pytest.fixture(scope="module")

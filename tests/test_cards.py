@@ -180,7 +180,7 @@ def stages(batch: plan.Batch) -> dict[str, Callable[[Job, Shop, Store], Job]]:
 
     def encode(job: Job, shop: Shop, store: Store) -> Job:
         key = job.validation + "products.parquet"
-        done = embed.embed(store, products_key=key, model=MODEL, encoder=Encoder())
+        done = embed.embed(store, products_key=key, model=MODEL, fingerprint=FINGERPRINT, encoder=Encoder)
         return job.after("embed", done.size_bytes, {"embedded": done.pictures + done.texts, "reused": done.reused})
 
     def make(job: Job, shop: Shop, store: Store) -> Job:
