@@ -2,11 +2,10 @@
 # Runs a command beside Ceph's S3 gateway: one mon, one osd in memory and radosgw, on loopback, in a folder that goes
 # with them. The command finds the gateway's address in PLURIBUS_TEST_S3 and a user's keys in AWS_*.
 set -euo pipefail
-packages=(ceph-common ceph-mon ceph-osd radosgw)
-if ! dpkg --status "${packages[@]}" >/dev/null 2>&1; then
+if ! type ceph ceph-mon ceph-osd radosgw >/dev/null 2>&1; then
     root=$([ "$(id -u)" = 0 ] || echo sudo)
     $root apt-get update -qq
-    $root env DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends "${packages[@]}" >/dev/null
+    $root env DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends ceph-common ceph-mon ceph-osd radosgw >/dev/null
 fi
 
 here=$(mktemp -d "${TMPDIR:-/tmp}/radosgw.XXXXXX")
