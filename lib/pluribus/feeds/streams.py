@@ -166,7 +166,8 @@ def _member(path: Path, info: zipfile.ZipInfo, most_bytes: int) -> Stream:
 
     def member() -> Counted:
         try:
-            return Counted(zipfile.ZipFile(path).open(info), name, most_bytes, info.compress_size)
+            with zipfile.ZipFile(path) as archive:  # the member keeps the file open until it is closed itself
+                return Counted(archive.open(info), name, most_bytes, info.compress_size)
         except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError) as error:
             raise FeedError(f"{name} cannot be unpacked: {error}", do="deliver the file again") from error
 
