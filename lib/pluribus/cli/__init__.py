@@ -1,0 +1,26 @@
+"""The command line. Every verb answers people with a table, and machines with `--json`.
+
+What goes wrong is one line on standard error and an exit code that is not 0; `--debug` shows where it came from.
+"""
+
+import os
+import sys
+
+from pluribus.cli import bundled, operating, reading, refreshing  # noqa: F401 - each adds its verbs to `app`
+from pluribus.cli.context import app
+from pluribus.errors import ConfigError, PluribusError
+
+
+def main() -> None:
+    """Run a verb; turn what is wrong with its input into one line."""
+    try:
+        app()
+    except PluribusError as error:
+        if "--debug" in sys.argv or os.environ.get("PLURIBUS_DEBUG"):
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2 if isinstance(error, ConfigError) else 1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:  # | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

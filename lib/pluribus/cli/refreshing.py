@@ -1,0 +1,78 @@
+"""Verbs that start and watch runs."""
+
+import json
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from pluribus import answers
+from pluribus.cli.context import FLOW, RESULTS, Context, app
+from pluribus.errors import ConfigError
+
+
+@app.command()
+def refresh(
+    context: typer.Context,
+    shops: Annotated[str, typer.Option(help="names separated by commas, or all, or due")] = "all",
+    model: Annotated[str, typer.Option(help="a model for this run, in place of the shops' own")] = "",
+    snapshot: Annotated[str, typer.Option(help="re-run one shop on a snapshot it took earlier")] = "",
+    strict: Annotated[bool, typer.Option(help="fail when any shop is set aside, not only when all are")] = False,
+    resume: Annotated[str, typer.Option(help="finish an earlier run that was killed: its run id")] = "",
+    anew: Annotated[
+        bool, typer.Option("--anew", help="build and publish again, whatever is live and even if it is damaged")
+    ] = False,
+    as_json: RESULTS = False,
+) -> None:
+    """Refresh shops: newest catalogs in, published releases out."""
+
+    from pluribus import launch, plan
+
+    at: Context = context.obj
+    settings, now = at.settings(), datetime.now(UTC)
+    store = at.open_store()
+    if snapshot and (shops in ("all", "due") or "," in shops):
+        raise ConfigError("--snapshot belongs to one shop", expected=f"--shops NAME --snapshot {snapshot}")
+    settings.model(model or next(iter(settings.models)))
+    if not plan.choose(settings.shops, shops, past=plan.reports(store), now=now) and not resume:
+        print("no shop is due")
+        return
+    arguments = {
+        "shops": shops,
+        "model": model,
+        "snapshot": snapshot,
+        "config": settings.location,
+        "store": settings.store,
+        "anew": str(anew),
+    }
+    report = launch.refresh(
+        FLOW,
+        arguments,
+        workers=settings.run.workers,
+        resume=resume,
+        store=store,
+        debug=at.debug,
+        quiet=as_json,
+    )
+    jobs = report["jobs"]
+    if as_json:
+        print(json.dumps(report))
+    else:
+        answers.report(report)
+    lost = [job for job in jobs if job["state"] in ("set aside", "failed gate")]
+    if lost and (strict or len(lost) == len(jobs)):
+        raise typer.Exit(1)
+
+
+@app.command()
+def runs(context: typer.Context, shop: str = "", most: int = 20, as_json: RESULTS = False) -> None:
+    """The newest runs, and how each shop came through."""
+    from pluribus import plan
+
+    rows = [
+        {"started": report["started"][:19], "run": report["run"], **answers.job_row(job)}
+        for report in plan.reports(context.obj.open_store(), most)
+        for job in report["jobs"]
+        if shop in ("", job["shop"])
+    ]
+    answers.answer(rows, as_json, title="runs")
