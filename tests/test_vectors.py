@@ -1,10 +1,12 @@
 """The vector shelf: each content encoded once, order kept, models never mixed, bad vectors refused."""
 
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from pluribus import vectors
+from pluribus import tables, vectors
 from pluribus.errors import ModelError, ReleaseError
 from pluribus.store import Store
 
@@ -60,3 +62,21 @@ def test_columns_keep_blanks_and_slices() -> None:
     expected = rows[1:4].copy()
     expected[0] = 0
     np.testing.assert_array_equal(vectors.fp16(table["v"], 16), expected)
+
+
+def test_a_space_is_what_was_built_with_zeros_where_a_part_is_missing(tmp_path: Path) -> None:
+    fused = np.eye(3, 4, dtype=np.float16)
+    seen = np.array([True, False, True])
+    everywhere = np.ones(3, bool)
+    table = pa.table(
+        {
+            "fused": vectors.column(fused, everywhere),
+            "image": vectors.column(fused, seen),
+            "text": vectors.column(fused, everywhere),
+        }
+    )
+    tables.write(tmp_path / "vectors.parquet", table.to_batches(), table.schema)
+    space = vectors.read_space(tmp_path / "vectors.parquet", 4)
+    assert np.array_equal(space.fused, fused)
+    assert np.array_equal(space.image, fused * seen[:, None])
+    assert (space.has_image.tolist(), space.has_text.tolist()) == ([True, False, True], [True] * 3)

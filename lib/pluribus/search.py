@@ -6,13 +6,13 @@ search.open(".pluribus", "atelier").query("red dress", k=5)
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from pluribus import indexes, models, releases, tables
+from pluribus import indexes, models, releases, tables, vectors
 from pluribus.errors import ConfigError, ReleaseError
 from pluribus.store import Store, open_store
 
@@ -48,20 +48,34 @@ class Searcher:
         if k < 1:
             raise ConfigError(f"k = {k}", expected="at least 1")
         scores, positions = indexes.search(self.index, vector, min(k, self.products.num_rows))
-        return [self._hit(int(p), float(s)) for p, s in zip(positions[0], scores[0], strict=True) if p >= 0]
+        return [self.hit(int(p), float(s)) for p, s in zip(positions[0], scores[0], strict=True) if p >= 0]
 
-    def get(self, product_ids: Sequence[str]) -> list[dict[str, Any]]:
+    @cached_property
+    def space(self) -> vectors.Space:
+        """The vectors behind the index, read when first asked for and kept as long as this searcher."""
+        return vectors.read_space(self.release.path("vectors.parquet"), self.encoder.width)
+
+    @cached_property
+    def places(self) -> dict[str, int]:
+        """The row of each product."""
+        return {product_id: place for place, product_id in enumerate(self.products["product_id"].to_pylist())}
+
+    def rows(self, product_ids: Sequence[str]) -> list[int]:
         """The rows of these products, in order. Raises ConfigError naming an id that the release does not hold."""
-        place = {product_id: i for i, product_id in enumerate(self.products["product_id"].to_pylist())}
-        unknown = [product_id for product_id in product_ids if product_id not in place]
+        unknown = [product_id for product_id in product_ids if product_id not in self.places]
         if unknown:
             raise ConfigError(
                 f"no product {unknown[0]!r} in the live release of {self.shop}",
                 do=f"it may be quarantined: pluribus quarantine {self.shop}",
             )
-        return [self._row(place[product_id]) for product_id in product_ids]
+        return [self.places[product_id] for product_id in product_ids]
 
-    def _hit(self, position: int, score: float) -> Hit:
+    def get(self, product_ids: Sequence[str]) -> list[dict[str, Any]]:
+        """These products as the shop wrote them, in order. Raises ConfigError naming an unknown one."""
+        return [self._row(place) for place in self.rows(product_ids)]
+
+    def hit(self, position: int, score: float) -> Hit:
+        """The product of one row, as found with this score."""
         row = self._row(position)
         return Hit(row["product_id"], row["title"] or "", score, row)
 

@@ -10,6 +10,7 @@ fingerprint is part of the path, so vectors of two models can never mix.
 import hashlib
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +81,29 @@ class Shelf:
                 do="resume from the embed step",
             )
         return found
+
+
+@dataclass(frozen=True, eq=False)
+class Space:
+    """The vectors of a release, row by row as its products: [n, width] fp16, zeros where a product lacks the part."""
+
+    fused: np.ndarray
+    image: np.ndarray
+    text: np.ndarray
+    has_image: np.ndarray  # [n] bool
+    has_text: np.ndarray
+
+
+def read_space(path: Path, width: int) -> Space:
+    """A release's vectors.parquet as arrays."""
+    table = tables.read(path)
+    parts = {name: fp16(table[name], width) for name in ("fused", "image", "text")}
+    there = {f"has_{name}": _present(table[name]) for name in ("image", "text")}
+    return Space(**parts, **there)
+
+
+def _present(column: pa.ChunkedArray) -> np.ndarray:
+    return np.asarray(column.combine_chunks().is_valid().to_numpy(zero_copy_only=False))
 
 
 def fp16(column: pa.ChunkedArray, width: int) -> np.ndarray:
