@@ -16,7 +16,7 @@ LIBRARY = Path(__file__).parents[1] / "lib" / "pluribus"
 ROWS = [
     {"errors", "records", "manifests"},  # words: what things are called
     # ground: each owns a library or an idea, and knows only the words
-    {"store", "web", "tables", "texts", "metrics", "indexes", "pixels", "sandbox", "render"},
+    {"store", "web", "tables", "texts", "metrics", "indexes", "pixels", "sandbox", "render", "costs"},
     {"settings", "sources", "releases", "vectors", "pictures", "models", "feeds", "demo"},  # doors
     {"images", "search"},
     {"plan", "ingest", "validate", "embed", "build", "evaluate", "publish", "train"},  # stages, composed by the flow
