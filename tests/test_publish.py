@@ -503,7 +503,7 @@ def test_a_current_that_went_back_is_refused(shop: Store) -> None:
 
 def broken_currents() -> dict[str, Callable[[dict[str, object]], bytes]]:
     def told(**members: object) -> Callable[[dict[str, object]], bytes]:
-        return lambda good: json.dumps(good | members).encode()
+        return lambda good: json.dumps({k: v for k, v in good.items() if k != "sha256"} | members).encode()
 
     return {
         "empty": lambda good: b"",
@@ -512,6 +512,7 @@ def broken_currents() -> dict[str, Callable[[dict[str, object]], bytes]]:
         "deep": lambda good: b"[" * 60_000,
         "no text": lambda good: b"\xff\xfe\x00",
         "large": lambda good: json.dumps(good).encode() + b" " * 70_000,
+        "one digit changed": lambda good: json.dumps(good | {"seq": 7}).encode(),
         "newer format": told(format=2),
         "no format": lambda good: json.dumps({k: v for k, v in good.items() if k != "format"}).encode(),
         "unknown member": told(extra=1),
@@ -526,6 +527,15 @@ def broken_currents() -> dict[str, Callable[[dict[str, object]], bytes]]:
         "retired strange": told(retired=[{"release": "00"}]),
         "recent strange": told(recent=[""]),
     }
+
+
+def test_a_current_without_a_digest_is_one_of_before_there_were_any(tmp_path: Path) -> None:
+    shop = open_store(str(tmp_path)).within("shops/one")
+    release = go_live(shop)
+    written = json.loads(shop.get("CURRENT"))
+    del written["sha256"]
+    overwrite(shop, "CURRENT", json.dumps(written).encode())
+    assert live(shop) == release
 
 
 @pytest.mark.parametrize("broken", broken_currents())

@@ -4,6 +4,7 @@ Both are read by every server and written by every refresh, so a member too many
 refused (ValueError) instead of guessed at.
 """
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -70,16 +71,25 @@ class Current:
 
 def encode(record: Current | Manifest) -> bytes:
     """The one spelling of a record. Raises ValueError on what no reader would take."""
-    data = json.dumps({"format": FORMAT, **asdict(record)}, allow_nan=False, indent=1, sort_keys=True).encode()
+    raw = {"format": FORMAT, **asdict(record)}
+    data = _spell(raw | {"sha256": _digest(raw)} if isinstance(record, Current) else raw)
     decode_current(data) if isinstance(record, Current) else decode_manifest(data)
     return data
 
 
 def decode_current(data: bytes) -> Current:
-    """Raises ValueError, or RecursionError on hostile nesting."""
+    """Raises ValueError, or RecursionError on hostile nesting.
+
+    A manifest's digest stands in CURRENT; CURRENT's own stands in itself, so that a changed byte is damage and not
+    another number of changes.
+    """
     kinds = {"shop": str, "seq": int, "nonce": str, "release": str, "manifest_sha256": str, "asof": str}
     kinds |= {"input_key": str, "why": str, "at": str, "hold": bool, "recent": list, "retired": list, "doomed": list}
-    raw = _members(_json(data, MOST_CURRENT_BYTES), kinds)
+    raw = _json(data, MOST_CURRENT_BYTES)
+    digest = raw.pop("sha256", None)  # none: written before there were any
+    if digest is not None and digest != _digest({"format": FORMAT, **raw}):
+        raise ValueError("its bytes are not those that were written")
+    raw = _members(raw, kinds)
     retired = [Retired(**_members(entry, {"release": str, "at": str})) for entry in raw["retired"]]
     found = Current(**raw | {"recent": tuple(raw["recent"]), "doomed": tuple(raw["doomed"]), "retired": tuple(retired)})
     for release in (found.release, *found.doomed, *(entry.release for entry in retired)):
@@ -115,6 +125,14 @@ def moment(text: str) -> datetime:
     if found.tzinfo is None:
         raise ValueError(f"{text!r} has no offset from UTC")
     return found
+
+
+def _spell(raw: Mapping[str, Any]) -> bytes:
+    return json.dumps(raw, allow_nan=False, indent=1, sort_keys=True).encode()
+
+
+def _digest(raw: Mapping[str, Any]) -> str:
+    return hashlib.sha256(_spell(raw)).hexdigest()
 
 
 def _json(data: bytes, most_bytes: int) -> dict[str, Any]:

@@ -17,7 +17,17 @@ from uuid import uuid4
 
 from pluribus.errors import Conflict, Exists, ReleaseError, StoreError, printable
 from pluribus.manifests import Current, File, Manifest, Retired, encode, moment
-from pluribus.releases import CURRENT, current, current_tagged, history, key, listing, open_manifest, open_release
+from pluribus.releases import (
+    CURRENT,
+    Release,
+    current,
+    current_tagged,
+    history,
+    key,
+    listing,
+    open_manifest,
+    open_release,
+)
 from pluribus.store import Store
 
 TRIES = 30
@@ -83,7 +93,7 @@ def publish(shop_store: Store, *, shop: str, release: str, why: str, anew: bool 
             return "held"
         if now and moment(made.asof) < moment(now.asof):
             return "superseded"
-        return _going_live(shop_store, now, made, why)
+        return _going_live(shop_store, now, opened, why)
 
     return _change(shop_store, shop, decide) or "published"
 
@@ -97,7 +107,7 @@ def rollback(shop_store: Store, *, shop: str, to: str | None = None, why: str) -
     opened.verify()
 
     def decide(now: Current | None) -> Current:
-        return replace(_going_live(shop_store, now, opened.manifest, why), hold=True)
+        return replace(_going_live(shop_store, now, opened, why), hold=True)
 
     _change(shop_store, shop, decide)
     return opened.manifest.release
@@ -175,9 +185,17 @@ def _change(shop_store: Store, shop: str, decide: Callable[[Current | None], Cur
     )
 
 
-def _going_live(shop_store: Store, now: Current | None, made: Manifest, why: str) -> Current:
-    """CURRENT with this release live. Checked here, between reading CURRENT and swapping it, and not only before."""
+def _going_live(shop_store: Store, now: Current | None, opened: Release, why: str) -> Current:
+    """CURRENT with this release live. Checked here, between reading CURRENT and swapping it, and not only before.
+
+    A manifest must read the same twice: one byte changed on its way to us would otherwise name a manifest that is
+    nowhere, and no reader could open the live release (found by test_faults, seed 0 of torn reads).
+    """
+    made = opened.manifest
     _, digest = open_manifest(shop_store, shop=made.shop, release=made.release)
+    if digest != opened.manifest_sha256:
+        raise ReleaseError(f"the manifest of release {made.release} of shop {made.shop} read differently twice",
+                           do="publish again; if it stays, look at the store's disk or network")  # fmt: skip
     if now and made.release in now.doomed:
         raise ReleaseError(
             f"release {made.release} of shop {made.shop} is being deleted: it waited too long", do="refresh the shop"
