@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -88,3 +89,45 @@ def data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"the shared real data is not at {folder}; PLURIBUS_DATA says where it is")
     return folder
+
+
+def publish_shop(store: Store, shop: Any, configured: Any, *, products_least: int = 2) -> None:
+    """A configured shop through the real stages, by the real model, without the flow around them."""
+    from dataclasses import replace
+
+    from pluribus import build, embed, evaluate, ingest, models, publish, validate
+
+    root = Path(__file__).parents[1]
+    own, model, release = store.within(f"shops/{shop.name}"), configured.models[shop.model], uuid4().hex
+    fingerprint = models.register(store, model)
+    of: dict[str, Any] = {"model": model, "fingerprint": fingerprint}
+    taken = ingest.ingest(own, feeds=shop.feeds, images=shop.images, limits=shop.limits, now=datetime.now(UTC))
+    suites = validate.suites(open_store(str(root / "expectations")), shop.vertical)
+    limits = replace(shop.limits, quarantine=1.0)
+    rows_key = ingest.rows_key(taken.id)
+    judged = validate.validate(own, snapshot=taken.id, rows_key=rows_key, suites=suites, limits=limits)
+    key = judged.key + "products.parquet"
+    embed.embed(own, products_key=key, encoder=lambda: models.load(store, fingerprint), **of)
+    made = build.build(own, release=release, products_key=key, fusion=shop.fusion, index=shop.index, **of)
+    gate = replace(shop.gate, products_least=products_least)
+    _, scores = evaluate.evaluate(own, release=release, live=None, gate=gate, **of)
+    facts = {"fingerprint": fingerprint, "width": model.width, "products": judged.accepted}
+    files = made.files | {"evaluation.json": scores}
+    publish.seal(own, shop=shop.name, release=release, files=files, asof=taken.asof, input_key="0" * 64, facts=facts)
+    assert publish.publish(own, shop=shop.name, release=release, why="test") == "published"
+
+
+@pytest.fixture(scope="session")
+def demo_store(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The three demo shops, 40 products each, published into a folder store; for reading only."""
+    from pluribus import demo, settings
+
+    folder, root = tmp_path_factory.mktemp("demo"), Path(__file__).parents[1]
+    demo.write_shops(folder / "data", n_products=40)
+    configured = settings.load(str(root / "config"))
+    store = open_store(str(folder / "store"))
+    for name in demo.DEMOS:
+        text = (root / "config" / "shops" / f"{name}.toml").read_bytes()
+        shop = settings.parse_shop(text, f"{name}.toml", data_root=str(folder / "data"))
+        publish_shop(store, shop, configured)
+    return store.url

@@ -16,10 +16,11 @@ LIBRARY = Path(__file__).parents[1] / "lib" / "pluribus"
 ROWS = [
     {"errors", "records", "manifests"},  # words: what things are called
     # ground: each owns a library or an idea, and knows only the words
-    {"store", "web", "tables", "texts", "metrics", "indexes", "pixels", "sandbox", "render", "costs"},
+    {"store", "web", "tables", "texts", "metrics", "indexes", "pixels", "sandbox", "render", "costs", "lexical"},
     {"settings", "sources", "releases", "vectors", "pictures", "models", "feeds", "demo"},  # doors
     {"images", "search"},
-    {"plan", "ingest", "validate", "embed", "build", "evaluate", "publish", "train"},  # stages, composed by the flow
+    {"plan", "ingest", "validate", "embed", "build", "evaluate", "publish", "train"}  # stages, composed by the flow
+    | {"recommend"},  # uses of a release, each given an opened one
     {"answers", "plots", "newshop", "launch", "doctor", "mini"},  # faces: what people see of it
     {"cards"},
     {"app"},
@@ -31,6 +32,7 @@ OWNERS = {
     "boto3": {"store"},
     "botocore": {"store"},
     "duckdb": {"tables"},
+    "bm25s": {"lexical"},
     "faiss": {"indexes"},
     "great_expectations": {"validate"},
     "httpx": {"web"},

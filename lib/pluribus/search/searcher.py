@@ -1,0 +1,251 @@
+"""A shop's release, opened: asking it, and what it answers."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from pluribus import indexes, lexical, releases, tables, vectors
+from pluribus.errors import ConfigError
+from pluribus.search import filters as conditions
+from pluribus.search import terms as asking
+from pluribus.search.filters import Filter
+from pluribus.search.terms import Encodes
+
+HYBRID = 0.5  # what words weigh beside vectors in a score
+POOL = 100  # candidates of each kind to begin with
+SMALL = 4_096  # a selection up to this size is scored whole
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One product found: its id, its score, its row as the shop wrote it, and what the score is made of."""
+
+    product_id: str
+    title: str
+    score: float
+    product: dict[str, Any] = field(repr=False)
+    parts: dict[str, float] = field(default_factory=dict)  # image, text, lexical: they sum to the score
+    variants: int = 1  # products of its group in the release, itself included
+
+
+@dataclass(frozen=True)
+class Searcher:
+    """A shop's release, opened: every byte verified, the index in memory."""
+
+    shop: str
+    release: releases.Release
+    products: pa.Table
+    index: Any
+    encoder: Encodes
+
+    def query(
+        self,
+        what: Any,
+        k: int = 10,
+        *,
+        filters: Sequence[str | Filter] = (),
+        hybrid: float = HYBRID,
+        diversity: float = 0.0,
+        collapse: bool = True,
+        cutoff: bool = True,
+    ) -> list[Hit]:
+        """The k best products for words, a picture, or weighted terms (`terms.terms`), best first.
+
+        filters    conditions that every hit meets, exactly (`filters`)
+        hybrid     0 to 1: what words weigh (BM25) beside vectors
+        diversity  0 to 1: how much a hit may lose for being like those before it
+        collapse   one hit for all variants of a product
+        cutoff     nothing at all where the shop has no good match
+
+        Raises ConfigError on an empty query and on an option that means nothing.
+        """
+        asked = asking.terms(what)
+        vector = asking.vector(asked, self.encoder)
+        said = [term for term in asked if isinstance(term.said, str)]
+        found = None
+        if said and hybrid:
+            found = np.asarray(np.sum([term.weight * self.lexicon.scores(term.said) for term in said], axis=0))
+        options: dict[str, Any] = {"filters": filters, "diversity": diversity, "collapse": collapse}
+        return self.near(vector, k, lexical_scores=found, hybrid=hybrid, **options)
+
+    def near(
+        self,
+        vector: np.ndarray,
+        k: int = 10,
+        *,
+        filters: Sequence[str | Filter] = (),
+        excluded: np.ndarray | None = None,
+        lexical_scores: np.ndarray | None = None,
+        hybrid: float = 0.0,
+        diversity: float = 0.0,
+        collapse: bool = True,
+    ) -> list[Hit]:
+        """The k products nearest to a unit vector [1, width], but for those at the `excluded` positions."""
+        if not 1 <= k <= 10_000:
+            raise ConfigError(f"k = {k}", expected="1 to 10,000")
+        for name, share in (("hybrid", hybrid), ("diversity", diversity)):
+            if not 0 <= share <= 1:
+                raise ConfigError(f"{name} = {share}", expected="0 to 1")
+        allowed = self._allowed(filters, excluded)
+        weight = hybrid if lexical_scores is not None else 0.0
+        most = self.products.num_rows if allowed is None else len(allowed)
+        wanted, pool = (4 * k if diversity else k), max(POOL, 4 * k)
+        while True:
+            places = self._candidates(vector, lexical_scores if weight else None, allowed, min(pool, most))
+            parts = self._parts(vector, places, lexical_scores, weight)
+            scores = np.sum(list(parts.values()), axis=0)
+            order = np.argsort(-scores, kind="stable")
+            if collapse:
+                order = order[np.sort(np.unique(self.groups[places[order]], return_index=True)[1])]
+            if len(order) >= wanted or pool >= most:
+                break
+            pool *= 4
+        order = self._diverse(places, scores, order[:wanted], k, diversity) if diversity else order[:k]
+        return self._hits(
+            places[order].tolist(), scores[order].tolist(), {name: part[order] for name, part in parts.items()}
+        )
+
+    def facets(
+        self, names: Sequence[str] = ("brand", "category", "colour", "availability"), *,
+        filters: Sequence[str | Filter] = (), most: int = 20,
+    ) -> dict[str, dict[str, int]]:  # fmt: skip
+        """How many products that meet the filters have each value of these fields, the most frequent first."""
+        rows = self.products.filter(pa.array(conditions.mask(self.products, filters))) if filters else self.products
+        sql = "select v, count(*) as n from rows where v is not null group by v order by n desc, v limit $most"
+        found = {}
+        for name in names:
+            table = pa.table({"v": conditions.column(rows, name)})
+            counted = tables.query(sql, {"most": most}, rows=table).to_pylist()
+            found[name] = {row["v"]: row["n"] for row in counted}
+        return found
+
+    def rows(self, product_ids: Sequence[str]) -> list[int]:
+        """The rows of these products, in order. Raises ConfigError naming an id that the release does not hold."""
+        unknown = [product_id for product_id in product_ids if product_id not in self.places]
+        if unknown:
+            raise ConfigError(
+                f"no product {unknown[0]!r:.80} in the live release of {self.shop}",
+                do=f"it may be quarantined: pluribus quarantine {self.shop}",
+            )
+        return [self.places[product_id] for product_id in product_ids]
+
+    def get(self, product_ids: Sequence[str]) -> list[dict[str, Any]]:
+        """These products as the shop wrote them, in order. Raises ConfigError naming an unknown one."""
+        return self._products(self.rows(product_ids))
+
+    def hit(self, place: int, score: float) -> Hit:
+        """The product of one row, as found with this score."""
+        return self._hits([place], [score], {})[0]
+
+    @cached_property
+    def space(self) -> vectors.Space:
+        """The vectors behind the index, read when first asked for and kept as long as this searcher."""
+        return vectors.read_space(self.release.path("vectors.parquet"), self.encoder.width)
+
+    @cached_property
+    def places(self) -> dict[str, int]:
+        """The row of each product."""
+        return {product_id: place for place, product_id in enumerate(self.products["product_id"].to_pylist())}
+
+    @cached_property
+    def groups(self) -> np.ndarray:
+        """A number for each product [n], equal for variants of one another."""
+        codes = self.products["group_id"].combine_chunks().dictionary_encode().indices
+        found = codes.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+        return np.where(found < 0, len(found) + np.arange(len(found)), found)
+
+    @cached_property
+    def lexicon(self) -> lexical.Lexicon:
+        """The words of the shop's products."""
+        names = ("title", "brand", "category", "colour", "material", "description")
+        columns = [self.products[name].to_pylist() for name in names]
+        return lexical.Lexicon([" ".join(filter(None, row)) for row in zip(*columns, strict=True)])
+
+    @cached_property
+    def shares(self) -> tuple[np.ndarray, np.ndarray]:
+        """Of each product [n], how much its picture's and its text's vector weigh in its fused one."""
+        fusion = json.loads(self.release.path("build.json").read_bytes())["fusion"]
+        of = self.space
+        image = np.where(of.has_text, fusion["image"], 1.0) * of.has_image
+        text = np.where(of.has_image, fusion["text"], 1.0) * of.has_text
+        between = np.einsum("nd,nd->n", of.image, of.text, dtype=np.float32)
+        norm = np.sqrt(image**2 + text**2 + 2 * image * text * between)
+        norm = np.where(norm > 0, norm, 1)
+        return (image / norm).astype(np.float32), (text / norm).astype(np.float32)
+
+    def _allowed(self, filters: Sequence[str | Filter], excluded: np.ndarray | None) -> np.ndarray | None:
+        """Positions that may answer; None for all."""
+        if not len(filters) and excluded is None:
+            return None
+        kept = conditions.mask(self.products, filters)
+        if excluded is not None:
+            kept[excluded] = False
+        return np.flatnonzero(kept)
+
+    def _candidates(
+        self, vector: np.ndarray, words: np.ndarray | None, allowed: np.ndarray | None, pool: int
+    ) -> np.ndarray:
+        """Positions worth scoring: the `pool` best by vector and by words, or all where few are allowed."""
+        if allowed is not None and len(allowed) <= max(pool, SMALL):
+            return allowed
+        _, near = indexes.search(self.index, vector, pool, allowed)
+        found = near[0][near[0] >= 0]
+        if words is not None:
+            among = np.flatnonzero(words > 0) if allowed is None else allowed[words[allowed] > 0]
+            if len(among) > pool:
+                among = among[np.argpartition(-words[among], pool)[:pool]]
+            found = np.union1d(found, among)
+        return np.sort(found)
+
+    def _parts(
+        self, vector: np.ndarray, places: np.ndarray, words: np.ndarray | None, weight: float
+    ) -> dict[str, np.ndarray]:
+        """What each part adds to the score of each place."""
+        (image, text), asked = self.shares, (1 - weight) * vector[0]
+        parts = {
+            "image": image[places] * (self.space.image[places].astype(np.float32) @ asked),
+            "text": text[places] * (self.space.text[places].astype(np.float32) @ asked),
+        }
+        if weight and words is not None:
+            parts["lexical"] = np.float32(weight) * words[places]
+        return parts
+
+    def _diverse(self, places: np.ndarray, scores: np.ndarray, order: np.ndarray, k: int, diversity: float) -> Any:
+        """Maximal marginal relevance: k of `order`, each paying for its likeness to those already chosen."""
+        of = self.space.fused[places[order]].astype(np.float32)
+        gain, likeness = scores[order].astype(np.float64), np.full(len(order), -1.0)
+        chosen: list[int] = []
+        for _ in range(min(k, len(order))):
+            worth = gain if not chosen else (1 - diversity) * gain - diversity * likeness
+            best = int(np.argmax(worth))
+            chosen.append(best)
+            gain[best] = -np.inf
+            likeness = np.maximum(likeness, of @ of[best])
+        return order[chosen]
+
+    def _hits(self, places: Sequence[int], scores: Sequence[float], parts: dict[str, np.ndarray]) -> list[Hit]:
+        return [
+            Hit(
+                row["product_id"],
+                row["title"] or "",
+                float(scores[i]),
+                row,
+                {name: float(part[i]) for name, part in parts.items()},
+                int(self._sizes[self.groups[places[i]]]),
+            )
+            for i, row in enumerate(self._products(places))
+        ]
+
+    @cached_property
+    def _sizes(self) -> np.ndarray:
+        """How many products each group has."""
+        return np.bincount(self.groups)
+
+    def _products(self, places: Sequence[int]) -> list[dict[str, Any]]:
+        rows = self.products.take(pa.array(places, pa.int64())).to_pylist()
+        return [row | {"extra": dict(row["extra"] or [])} for row in rows]
