@@ -111,7 +111,7 @@ class RefreshFlow(FlowSpec):
             changes = {"snapshot": taken.id, "asof": taken.asof, "input_key": key, "state": state}
             return job.after("ingest", taken.size_bytes, counts, **changes)
 
-        self.jobs = [Job(shop=shop.name) for shop in self.batch.shops]
+        self.jobs = [Job(shop=shop.name, model=shop.model) for shop in self.batch.shops]
         self.advance("ingest", one)
         self.next(self.validate)
 
@@ -251,6 +251,7 @@ class RefreshFlow(FlowSpec):
             report = {"run": current.run_id, "started": self.started, "finished": finished, "jobs": self.jobs}
             self.report = plan.write_report(self.open_store(), **report)
         current.card.extend(cards.report(self.jobs, self.started, finished))
+        self.tag()
         print(f"report {self.report}")
         if self.jobs and all(job.state in ("set aside", "failed gate") for job in self.jobs):
             raise SystemExit("error: no shop got through; each one's reason stands above and in the report")
@@ -272,6 +273,16 @@ class RefreshFlow(FlowSpec):
             if stage == "validate":
                 pages.keep(store, self.jobs)
         current.card.extend(getattr(cards, stage)(store, self.jobs))
+
+    def tag(self):
+        """Tags to find this run by in Metaflow's client and page; a cluster without metadata service has none."""
+        from pluribus import plan
+
+        tags = plan.tags(self.jobs)
+        try:
+            current.run.add_tags(tags)
+        except Exception as error:  # noqa: BLE001 - a tag must not fail a run that is done
+            print(f"no tags: {type(error).__name__}: {error}")
 
     def live(self, store, shop):
         """The shop's live release to compare with; none when everything is to be built anew."""

@@ -11,6 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from fleets import Fleet, fleet
 
 from pluribus.store import Store, open_store
 
@@ -131,3 +132,22 @@ def demo_store(tmp_path_factory: pytest.TempPathFactory) -> str:
         shop = settings.parse_shop(text, f"{name}.toml", data_root=str(folder / "data"))
         publish_shop(store, shop, configured)
     return store.url
+
+
+@pytest.fixture(scope="session")
+def operated(tmp_path_factory: pytest.TempPathFactory) -> Fleet:
+    """Two demo shops refreshed twice; between the runs, atelier lost a product and another got a new title.
+
+    Tests may add runs and releases, and leave both shops live and not held.
+    """
+    folder = tmp_path_factory.mktemp("operated")
+    made = fleet(folder, str(folder / "store"), shops=("atelier", "outpost"))
+    made.first = made.refresh()
+    made.runs.append(made.last_run)
+    feed = folder / "data" / "atelier" / "feed.xml"
+    head, *items = feed.read_text("utf-8").split("<item>")
+    items[1] = items[1].replace("<title>", "<title>Renamed ", 1)
+    feed.write_text("<item>".join([head, *items[:2], *items[3:]]), "utf-8")
+    made.refresh()
+    made.runs.append(made.last_run)
+    return made

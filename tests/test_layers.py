@@ -21,7 +21,7 @@ ROWS = [
     {"images", "search"},
     {"plan", "ingest", "validate", "embed", "build", "evaluate", "publish", "train"}  # stages, composed by the flow
     | {"recommend"},  # uses of a release, each given an opened one
-    {"answers", "plots", "newshop", "launch", "doctor", "mini"},  # faces: what people see of it
+    {"answers", "plots", "newshop", "launch", "doctor", "mini", "inspect"},  # faces: what people see of it
     {"cards"},
     {"app"},
     {"cli"},
@@ -42,7 +42,7 @@ OWNERS = {
     "torch": {"models", "train", "mini", "doctor"},  # doctor asks for the GPU
     "torchvision": {"models", "train"},
     "pydantic": {"settings"},
-    "metaflow": {"cards", "doctor"},
+    "metaflow": {"cards", "doctor", "inspect"},
     "altair": {"plots"},
     "streamlit": {"app"},
     "typer": {"cli"},

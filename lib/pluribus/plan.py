@@ -19,6 +19,7 @@ from pluribus.store import Store
 
 SAID = "» "  # begins every line that a step means for people; `launch` shows those and hides Metaflow's
 GUESSED_PRODUCTS = 2_000  # of a shop never seen, whose feed cannot be measured from here
+MOST_TAGGED = 30
 ROW_BYTES = 300  # of a feed, to guess the products of a file
 
 
@@ -91,6 +92,15 @@ def reports(store: Store, most: int = 200) -> list[dict[str, Any]]:
     return [json.loads(store.get(key)) for key in reversed(keys)]
 
 
+def newest_jobs(reports: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """How each shop came through the newest run it was in, with that run and its start; one pass over the reports."""
+    newest: dict[str, dict[str, Any]] = {}
+    for report in reports:
+        for job in report["jobs"]:
+            newest.setdefault(job["shop"], {"run": report["run"], "started": report["started"], **job})
+    return newest
+
+
 def write_report(store: Store, *, run: str, started: datetime, finished: datetime, jobs: Sequence[Job]) -> str:
     """Keep what a run did; returns the key."""
     key = f"runs/{started:%Y%m%dT%H%M%SZ}-{run}.json"
@@ -102,6 +112,16 @@ def write_report(store: Store, *, run: str, started: datetime, finished: datetim
     }
     store.create(key, json.dumps(report, ensure_ascii=True).encode())
     return key
+
+
+def tags(jobs: Sequence[Job]) -> list[str]:
+    """What a run can be found by in Metaflow: its models, how shops came through, and which shops when they are few.
+
+    Of many shops only those in trouble are named: Metaflow takes some dozen tags a run.
+    """
+    named = jobs if len(jobs) <= MOST_TAGGED else [job for job in jobs if job.state in ("set aside", "failed gate")]
+    models = {f"model:{job.model}" for job in jobs if job.model}
+    return sorted({job.state for job in jobs} | models) + [f"shop:{job.shop}" for job in named[:MOST_TAGGED]]
 
 
 def input_key(*parts: Any) -> str:

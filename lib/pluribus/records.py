@@ -221,6 +221,7 @@ class Job:
     """One shop's way through one run: small enough to travel as a Metaflow artifact. Keys, counts, scores only."""
 
     shop: str
+    model: str = ""
     state: State = "running"
     reason: str = ""
     asof: str = ""  # when the feed was read, ISO 8601 UTC: a release never gives way to an older one

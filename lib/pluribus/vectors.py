@@ -47,6 +47,15 @@ class Shelf:
         """Those of `keys` that have no vector yet, each once, in order."""
         return [key for key in dict.fromkeys(keys) if key not in self._keys]
 
+    def where(self, keys: Sequence[bytes]) -> dict[bytes, str]:
+        """The part of the shelf that holds each of `keys`; those that have no vector are left out."""
+        wanted = set(keys)
+        found: dict[bytes, str] = {}
+        for item in self.store.items(self.prefix):
+            there = tables.read(self.store.local(item.key), ["key"])["key"].to_pylist()
+            found |= dict.fromkeys(wanted.intersection(there), item.key)
+        return found
+
     def add(self, keys: Sequence[bytes], vectors: np.ndarray) -> int:
         """Keep unit vectors [n, width] under their keys; returns the bytes written. Raises ModelError on bad ones."""
         _check(vectors, self.width)
