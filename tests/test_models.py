@@ -33,8 +33,9 @@ def random_model(folder: Path, *, seed: int = 0, **changes: Any) -> Model:
 
     torch.manual_seed(seed)
     file = folder / f"tiny{seed}.safetensors"
-    model = Model(name="tiny", weights=str(file), sha256="", width=16, licence="none", architecture=TINY,
-                  image_size_px=32, resize="squash", **changes)  # fmt: skip
+    fixed = {"name": "tiny", "weights": str(file), "sha256": "", "width": 16, "licence": "none", "image_size_px": 32,
+             "architecture": TINY, "resize": "squash"}  # fmt: skip
+    model = Model(**fixed | changes)
     return replace(model, sha256=towers_torch.save(towers_torch.untrained(model), file))
 
 

@@ -7,6 +7,7 @@ floors. The defaults are the keynote's: a p3.2xlarge on demand, a V100's 250 W, 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,5 +47,5 @@ def mean_watts(samples: Sequence[tuple[float, float]]) -> float | None:
     """Mean power of (seconds, watts) readings, each held until the next; None where nothing was read twice."""
     if len(samples) < 2 or samples[-1][0] <= samples[0][0]:
         return None
-    joules = sum((then - now) * watts for (now, watts), (then, _) in zip(samples, samples[1:], strict=False))
+    joules = sum((then - now) * watts for (now, watts), (then, _) in pairwise(samples))
     return joules / (samples[-1][0] - samples[0][0])
