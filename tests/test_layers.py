@@ -20,7 +20,7 @@ ROWS = [
     {"settings", "sources", "releases", "vectors", "pictures", "models", "feeds", "demo"},  # doors
     {"images", "search"},
     {"plan", "ingest", "validate", "embed", "build", "evaluate", "publish", "train"}  # stages, composed by the flow
-    | {"recommend"},  # uses of a release, each given an opened one
+    | {"recommend", "compare", "classify", "explain"},  # uses of a release, each given an opened one
     {"answers", "plots", "newshop", "launch", "doctor", "mini", "inspect"},  # faces: what people see of it
     {"cards"},
     {"app"},
@@ -44,6 +44,7 @@ OWNERS = {
     "pydantic": {"settings"},
     "metaflow": {"cards", "doctor", "inspect"},
     "altair": {"plots"},
+    "sklearn": {"explain"},
     "streamlit": {"app"},
     "typer": {"cli"},
     "rich": {"answers"},

@@ -15,6 +15,7 @@ import struct
 import warnings
 from typing import NamedTuple
 
+import numpy as np
 from PIL import Image
 
 #: What a picture may be, told by its first bytes, never by its name or its Content-Type.
@@ -109,6 +110,18 @@ def data_uri(jpeg: bytes, side_px: int = 96) -> str:
         image.draft(None, (side_px, side_px))
         image.thumbnail((side_px, side_px), Image.Resampling.BICUBIC)
         return "data:image/jpeg;base64," + base64.b64encode(_jpeg(image.convert("RGB"), quality=85)).decode()
+
+
+def overlay(picture: np.ndarray, heat: np.ndarray) -> bytes:
+    """Pixels under a map of heat [rows, columns] from 0 to 1: PNG, cold places pale, hot ones red."""
+    whole = Image.fromarray(picture)
+    smooth = Image.fromarray(np.rint(255 * heat).astype(np.uint8)).resize(whole.size, Image.Resampling.BICUBIC)
+    pale = Image.blend(whole.convert("L").convert("RGB"), Image.new("RGB", whole.size, "white"), 0.55)
+    shown = Image.composite(whole, pale, smooth)
+    glow = Image.new("RGB", whole.size, (220, 30, 30))
+    buffer = io.BytesIO()
+    Image.composite(glow, shown, smooth.point(lambda share: share * 0.4)).save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def _sample(kind: str) -> bytes:

@@ -73,7 +73,7 @@ def vector(asked: list[Term], encoder: Encodes) -> np.ndarray:
     if said:
         parts.append(np.array([[term.weight for term in said]]) @ encoder.texts([term.said for term in said]))
     if seen:
-        pictures = [_picture(term.said) for term in seen]
+        pictures = [picture(term.said) for term in seen]
         parts.append(np.array([[term.weight for term in seen]]) @ encoder.images(pictures))
     whole = np.sum(parts, axis=0)
     norm = float(np.linalg.norm(whole))
@@ -118,8 +118,8 @@ def _check(term: Term) -> None:
         raise ConfigError(f"a query of type {type(term.said).__name__}", expected="text or a picture")
 
 
-def _picture(said: Any) -> bytes | np.ndarray:
-    """Strangers' bytes as our own JPEG; pixels that somebody has decoded already as they are."""
+def picture(said: Any) -> bytes | np.ndarray:
+    """Strangers' bytes as our own JPEG; pixels that somebody has decoded already as they are. Raises ConfigError."""
     if isinstance(said, np.ndarray):
         return said
     if isinstance(said, Path):
