@@ -168,15 +168,15 @@ def test_facets_count_what_the_filters_leave(atelier: Searcher) -> None:
 
 def test_large_selections_through_inverted_lists_are_exact(atelier: Searcher, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a filter leaves is found whole by an approximate index too, when it is too much to score one by one."""
-    from pluribus.search import searcher
+    from pluribus.search import ranking
 
     of = atelier.space.fused.astype(np.float32)
     built = indexes.build("ivf", of, queries={}, promise=0.0)
     (path := Path(str(atelier.release.path("index.faiss")) + "-ivf")).write_bytes(built.data)
     shop = replace(atelier, index=indexes.load(path, width=of.shape[1], n=len(of)))
     exact = shop.query("dress", 20, filters=["availability=in_stock"], hybrid=0.0)
-    monkeypatch.setattr(searcher, "SMALL", 0)
-    monkeypatch.setattr(searcher, "POOL", 1)
+    monkeypatch.setattr(ranking, "SMALL", 0)
+    monkeypatch.setattr(ranking, "POOL", 1)
     assert [h.product_id for h in shop.query("dress", 20, filters=["availability=in_stock"], hybrid=0.0)] == [
         h.product_id for h in exact
     ]
@@ -186,3 +186,23 @@ def test_large_selections_through_inverted_lists_are_exact(atelier: Searcher, mo
 def test_an_option_that_means_nothing_is_one_line(atelier: Searcher, options: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match="expected"):
         atelier.query("dress", **options)  # type: ignore[arg-type]
+
+
+def test_a_shop_without_any_match_answers_nothing_and_only_then(atelier: Searcher) -> None:
+    def shop(cosine: float) -> Searcher:
+        made = replace(atelier)
+        made.__dict__["cutoff"] = cosine
+        return made
+
+    nearest = atelier.query("zzz", 1, hybrid=0.0, cutoff=False)[0].score
+    assert shop(nearest + 0.01).query("zzz") == []
+    assert shop(nearest - 0.01).query("zzz")
+    assert shop(nearest + 0.01).query("zzz", cutoff=False)
+    assert shop(2.0).query("dress"), "whose word the shop has, it has"
+    assert shop(2.0).query(Image.new("RGB", (30, 30))), "the cut-off is of words"
+
+
+def test_rows_that_a_caller_changes_stay_as_they_are(atelier: Searcher) -> None:
+    first = atelier.query("dress", 3)
+    first[0].product["title"] = "changed"
+    assert atelier.query("dress", 3)[0].product["title"] == first[0].title

@@ -1,6 +1,6 @@
 """Build: a shop's products and vectors become the files of a release, not yet public.
 
-    releases/<release>/index.faiss · products.parquet · vectors.parquet · build.json
+    releases/<release>/index.faiss · words.npz · products.parquet · vectors.parquet · build.json
 
 Row i of products.parquet, row i of vectors.parquet and position i of the index are one product.
 """
@@ -13,14 +13,14 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from pluribus import indexes, releases, tables, texts, vectors
+from pluribus import indexes, lexical, releases, tables, texts, vectors
 from pluribus.errors import CatalogRejected
 from pluribus.manifests import File
 from pluribus.records import SNAPSHOT, Fusion, Index, Model
 from pluribus.store import Store
 
 QUERIES = 200  # of each kind, to measure an index with
-VERSION = 1  # raise when the same vectors would now give another release
+VERSION = 2  # raise when the same vectors would now give another release
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,7 @@ def build(
         tables.write(here / "vectors.parquet", table.to_batches(), table.schema)
         tables.write(here / "products.parquet", tables.batches(path, tables.BATCH_ROWS), SNAPSHOT)
         (here / "index.faiss").write_bytes(built.data)
+        (here / "words.npz").write_bytes(lexical.build(texts.words(rows)).dump())
         (here / "build.json").write_text(json.dumps(report))
         files = {f.name: releases.add(store, release=release, name=f.name, data=f) for f in sorted(here.iterdir())}
     return Built(files, len(fused), int(has_image.sum()), int(has_text.sum()), built.kind, built.recall)

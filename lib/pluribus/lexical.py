@@ -1,13 +1,21 @@
-"""Words: BM25 over a shop's own texts, for what vectors blur: names, numbers, brands. The only owner of bm25s."""
+"""Words: BM25 over a shop's own texts, for what vectors blur: names, numbers, brands. The only owner of bm25s.
 
-import logging
+bm25s scores every word of every text once, when a release is built; asking then adds up columns and needs no library.
+"""
+
+import io
 import re
 import unicodedata
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from pluribus.errors import ReleaseError
+
+#: Chosen on icecat_relevance and homedepot_relevance (`make relevance`): product texts are short, so their length says
+#: little (b below bm25s' 0.75) and a repeated word too (k1 below its 1.5).
+K1, B = 1.0, 0.4
 _WORD = re.compile(r"\w+")
 
 
@@ -28,33 +36,71 @@ def _singular(word: str) -> str:
     return word
 
 
+@dataclass(frozen=True, eq=False)
 class Lexicon:
-    """The words of n texts, ready to be asked."""
+    """The words of n texts, ready to be asked: for each word, which texts say it and what that is worth."""
 
-    def __init__(self, texts: Sequence[str]) -> None:
-        import bm25s
+    n: int
+    vocabulary: Sequence[str]
+    worth: np.ndarray  # float32, word after word
+    texts: np.ndarray  # int32, beside it
+    starts: np.ndarray  # int64 [words + 1]: where each word's part begins
+    _place: dict[str, int] = field(default_factory=dict, repr=False)
 
-        logging.getLogger("bm25s").setLevel(logging.WARNING)
-        self._n = len(texts)
-        self._bm25: Any = None
-        known: dict[str, int] = {}
-        ids = [[known.setdefault(word, len(known)) for word in words(text)] for text in texts]
-        self._known = known
-        if known:
-            self._bm25 = bm25s.BM25(method="lucene")
-            self._bm25.index((ids, known), create_empty_token=False, show_progress=False)
-        counts = np.zeros(len(known), dtype=np.int64)
-        for row in ids:
-            counts[list(set(row))] += 1
-        self._idf = np.log(1 + (self._n - counts + 0.5) / (counts + 0.5))
-        self._unknown_idf = float(np.log(1 + (self._n + 0.5) / 0.5))
+    def __post_init__(self) -> None:
+        self._place.update((word, place) for place, word in enumerate(self.vocabulary))
 
     def scores(self, query: str) -> np.ndarray:
         """How much of the query each text says, [n] in 0 to 1: its BM25 score over the most that any text could get."""
-        asked = words(query)
-        ids = [self._known[word] for word in asked if word in self._known]
-        if not ids:
-            return np.zeros(self._n, dtype=np.float32)
-        most = float(self._idf[ids].sum()) + self._unknown_idf * (len(asked) - len(ids))
-        found: np.ndarray = self._bm25.get_scores_from_ids(ids) / np.float32(most)
-        return found
+        found, most = np.zeros(self.n, dtype=np.float32), 0.0
+        for word in words(query):
+            place = self._place.get(word)
+            if place is None:
+                most += self._idf(0)
+                continue
+            start, end = self.starts[place : place + 2]
+            found[self.texts[start:end]] += self.worth[start:end]
+            most += self._idf(int(end - start))
+        return found / np.float32(most) if most else found
+
+    def dump(self) -> bytes:
+        """As one file of a release."""
+        buffer = io.BytesIO()
+        spelled = np.frombuffer("\n".join(self.vocabulary).encode(), dtype=np.uint8)
+        np.savez_compressed(buffer, n=self.n, worth=self.worth, texts=self.texts, starts=self.starts, words=spelled)
+        return buffer.getvalue()
+
+    def _idf(self, n_texts: int) -> float:
+        return float(np.log(1 + (self.n - n_texts + 0.5) / (n_texts + 0.5)))
+
+
+def build(texts: Sequence[str]) -> Lexicon:
+    """The lexicon of these texts."""
+    import bm25s
+
+    place: dict[str, int] = {}
+    ids = [[place.setdefault(word, len(place)) for word in words(text)] for text in texts]
+    if not place:
+        return Lexicon(len(texts), [], np.zeros(0, np.float32), np.zeros(0, np.int32), np.zeros(1, np.int64))
+    made = bm25s.BM25(k1=K1, b=B, method="lucene")
+    made.index((ids, place), create_empty_token=False, show_progress=False)
+    columns = made.scores
+    return Lexicon(
+        len(texts),
+        list(place),
+        np.asarray(columns["data"], np.float32),
+        np.asarray(columns["indices"], np.int32),
+        np.asarray(columns["indptr"], np.int64),
+    )
+
+
+def load(data: bytes, *, n: int) -> Lexicon:
+    """A lexicon from its file, whose bytes were already verified. Raises ReleaseError when it is not of n texts."""
+    with np.load(io.BytesIO(data), allow_pickle=False) as parts:
+        spelled = parts["words"].tobytes().decode()
+        found = Lexicon(
+            int(parts["n"]), spelled.split("\n") if spelled else [], *(parts[p] for p in ("worth", "texts", "starts"))
+        )
+    if found.n != n or len(found.starts) != len(found.vocabulary) + 1:
+        raise ReleaseError(f"the lexicon holds {found.n} texts", expected=str(n), do="roll back, or refresh the shop")
+    return found

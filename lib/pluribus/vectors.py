@@ -121,7 +121,8 @@ def fp16(column: pa.ChunkedArray, width: int) -> np.ndarray:
     rows = np.frombuffer(array.buffers()[1], dtype="<f2", count=(array.offset + len(array)) * width)
     rows = rows.reshape(-1, width)[array.offset :]
     if array.null_count:
-        rows = np.where(array.is_valid().to_numpy(zero_copy_only=False)[:, None], rows, np.float16(0))
+        rows = rows.copy()
+        rows[array.is_null().to_numpy(zero_copy_only=False)] = 0  # numpy's `where` over fp16 takes ten times as long
     return rows
 
 

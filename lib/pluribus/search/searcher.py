@@ -9,16 +9,18 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pluribus import indexes, lexical, releases, tables, vectors
+from pluribus import indexes, lexical, releases, tables, texts, vectors
 from pluribus.errors import ConfigError
 from pluribus.search import filters as conditions
+from pluribus.search import ranking
 from pluribus.search import terms as asking
 from pluribus.search.filters import Filter
 from pluribus.search.terms import Encodes
 
-HYBRID = 0.5  # what words weigh beside vectors in a score
-POOL = 100  # candidates of each kind to begin with
-SMALL = 4_096  # a selection up to this size is scored whole
+HYBRID = 0.8  # what words weigh beside vectors in a score: by `make relevance`, see NOTES.md
+WORDS = "words.npz"
+SAID = 0.5  # of the words of a query: a product that says as much is a match, however far its vector
+KEPT_ROWS = 10_000  # products kept as Python objects: making one takes 0.2 ms
 
 
 @dataclass(frozen=True)
@@ -67,11 +69,13 @@ class Searcher:
         asked = asking.terms(what)
         vector = asking.vector(asked, self.encoder)
         said = [term for term in asked if isinstance(term.said, str)]
-        found = None
+        words = None
         if said and hybrid:
-            found = np.asarray(np.sum([term.weight * self.lexicon.scores(term.said) for term in said], axis=0))
+            words = np.asarray(np.sum([term.weight * self.lexicon.scores(term.said) for term in said], axis=0))
+        if cutoff and len(said) == len(asked) and self._strange(vector, words):
+            return []
         options: dict[str, Any] = {"filters": filters, "diversity": diversity, "collapse": collapse}
-        return self.near(vector, k, lexical_scores=found, hybrid=hybrid, **options)
+        return self.near(vector, k, lexical_scores=words, hybrid=hybrid, **options)
 
     def near(
         self,
@@ -91,24 +95,10 @@ class Searcher:
         for name, share in (("hybrid", hybrid), ("diversity", diversity)):
             if not 0 <= share <= 1:
                 raise ConfigError(f"{name} = {share}", expected="0 to 1")
+        asked = ranking.Asked(vector, lexical_scores, hybrid if lexical_scores is not None else 0.0)
         allowed = self._allowed(filters, excluded)
-        weight = hybrid if lexical_scores is not None else 0.0
-        most = self.products.num_rows if allowed is None else len(allowed)
-        wanted, pool = (4 * k if diversity else k), max(POOL, 4 * k)
-        while True:
-            places = self._candidates(vector, lexical_scores if weight else None, allowed, min(pool, most))
-            parts = self._parts(vector, places, lexical_scores, weight)
-            scores = np.sum(list(parts.values()), axis=0)
-            order = np.argsort(-scores, kind="stable")
-            if collapse:
-                order = order[np.sort(np.unique(self.groups[places[order]], return_index=True)[1])]
-            if len(order) >= wanted or pool >= most:
-                break
-            pool *= 4
-        order = self._diverse(places, scores, order[:wanted], k, diversity) if diversity else order[:k]
-        return self._hits(
-            places[order].tolist(), scores[order].tolist(), {name: part[order] for name, part in parts.items()}
-        )
+        ranked = ranking.rank(self, asked, k, allowed=allowed, diversity=diversity, collapse=collapse)
+        return self._hits(ranked.places.tolist(), ranked.scores.tolist(), ranked.parts)
 
     def facets(
         self, names: Sequence[str] = ("brand", "category", "colour", "availability"), *,
@@ -161,10 +151,10 @@ class Searcher:
 
     @cached_property
     def lexicon(self) -> lexical.Lexicon:
-        """The words of the shop's products."""
-        names = ("title", "brand", "category", "colour", "material", "description")
-        columns = [self.products[name].to_pylist() for name in names]
-        return lexical.Lexicon([" ".join(filter(None, row)) for row in zip(*columns, strict=True)])
+        """The words of the shop's products; counted now for a release from before they were part of it."""
+        if WORDS not in self.release.manifest.files:
+            return lexical.build(texts.words(self.products))
+        return lexical.load(self.release.path(WORDS).read_bytes(), n=self.products.num_rows)
 
     @cached_property
     def shares(self) -> tuple[np.ndarray, np.ndarray]:
@@ -178,6 +168,19 @@ class Searcher:
         norm = np.where(norm > 0, norm, 1)
         return (image / norm).astype(np.float32), (text / norm).astype(np.float32)
 
+    @cached_property
+    def cutoff(self) -> float | None:
+        """The cosine below which a text's best product is no match, as the release's evaluation found it."""
+        told = json.loads(self.release.path("evaluation.json").read_bytes()).get("cutoff")
+        return float(told["cosine"]) if told else None
+
+    def _strange(self, vector: np.ndarray, words: np.ndarray | None) -> bool:
+        """Whether the shop has nothing of the kind: no product near, and none that says half of the words."""
+        if self.cutoff is None or (words is not None and words.max() >= SAID):
+            return False
+        scores, _ = indexes.search(self.index, vector, 1)
+        return bool(scores[0, 0] < self.cutoff)
+
     def _allowed(self, filters: Sequence[str | Filter], excluded: np.ndarray | None) -> np.ndarray | None:
         """Positions that may answer; None for all."""
         if not len(filters) and excluded is None:
@@ -186,47 +189,6 @@ class Searcher:
         if excluded is not None:
             kept[excluded] = False
         return np.flatnonzero(kept)
-
-    def _candidates(
-        self, vector: np.ndarray, words: np.ndarray | None, allowed: np.ndarray | None, pool: int
-    ) -> np.ndarray:
-        """Positions worth scoring: the `pool` best by vector and by words, or all where few are allowed."""
-        if allowed is not None and len(allowed) <= max(pool, SMALL):
-            return allowed
-        _, near = indexes.search(self.index, vector, pool, allowed)
-        found = near[0][near[0] >= 0]
-        if words is not None:
-            among = np.flatnonzero(words > 0) if allowed is None else allowed[words[allowed] > 0]
-            if len(among) > pool:
-                among = among[np.argpartition(-words[among], pool)[:pool]]
-            found = np.union1d(found, among)
-        return np.sort(found)
-
-    def _parts(
-        self, vector: np.ndarray, places: np.ndarray, words: np.ndarray | None, weight: float
-    ) -> dict[str, np.ndarray]:
-        """What each part adds to the score of each place."""
-        (image, text), asked = self.shares, (1 - weight) * vector[0]
-        parts = {
-            "image": image[places] * (self.space.image[places].astype(np.float32) @ asked),
-            "text": text[places] * (self.space.text[places].astype(np.float32) @ asked),
-        }
-        if weight and words is not None:
-            parts["lexical"] = np.float32(weight) * words[places]
-        return parts
-
-    def _diverse(self, places: np.ndarray, scores: np.ndarray, order: np.ndarray, k: int, diversity: float) -> Any:
-        """Maximal marginal relevance: k of `order`, each paying for its likeness to those already chosen."""
-        of = self.space.fused[places[order]].astype(np.float32)
-        gain, likeness = scores[order].astype(np.float64), np.full(len(order), -1.0)
-        chosen: list[int] = []
-        for _ in range(min(k, len(order))):
-            worth = gain if not chosen else (1 - diversity) * gain - diversity * likeness
-            best = int(np.argmax(worth))
-            chosen.append(best)
-            gain[best] = -np.inf
-            likeness = np.maximum(likeness, of @ of[best])
-        return order[chosen]
 
     def _hits(self, places: Sequence[int], scores: Sequence[float], parts: dict[str, np.ndarray]) -> list[Hit]:
         return [
@@ -247,5 +209,18 @@ class Searcher:
         return np.bincount(self.groups)
 
     def _products(self, places: Sequence[int]) -> list[dict[str, Any]]:
-        rows = self.products.take(pa.array(places, pa.int64())).to_pylist()
-        return [row | {"extra": dict(row["extra"] or [])} for row in rows]
+        """The rows at these places, as copies. Those asked for lately are kept: queries repeat, and so do answers."""
+        rows = {place: self._kept.get(place) for place in places}
+        missing = [place for place, row in rows.items() if row is None]
+        if missing:
+            fresh = self.products.take(pa.array(missing, pa.int64())).to_pylist()
+            made = {p: row | {"extra": dict(row["extra"] or [])} for p, row in zip(missing, fresh, strict=True)}
+            rows |= made
+            if len(self._kept) > KEPT_ROWS:
+                self._kept.clear()
+            self._kept.update(made)
+        return [dict(rows[place] or {}) for place in places]
+
+    @cached_property
+    def _kept(self) -> dict[int, dict[str, Any]]:
+        return {}

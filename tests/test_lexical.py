@@ -1,0 +1,40 @@
+"""Words: what is asked is found however it is written, scores are BM25's, a lexicon survives its file."""
+
+import numpy as np
+import pytest
+
+from pluribus import lexical
+from pluribus.errors import ReleaseError
+
+TEXTS = ["Red summer dress", "Dresses & skirts, RED", "Café lamp 3.5mm", "", "blue bus", "Großes Glas"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [("dress", [0, 1]), ("DRESSES", [0, 1]), ("cafe", [2]), ("lamps", [2]), ("3.5mm", [2]), ("buses", [4]), ("bus", [4]),
+     ("grosses glas", [5]), ("nothing here", []), ("", []), ("!?", [])],
+)  # fmt: skip
+def test_a_word_is_found_however_it_is_written(asked: str, found: list[int]) -> None:
+    assert np.flatnonzero(lexical.build(TEXTS).scores(asked)).tolist() == found
+
+
+def test_scores_are_bm25_s_as_a_share_of_the_most_there_could_be() -> None:
+    import bm25s
+
+    made = lexical.build(TEXTS)
+    peer = bm25s.BM25(k1=lexical.K1, b=lexical.B, method="lucene")
+    peer.index([lexical.words(text) for text in TEXTS], show_progress=False)
+    for query in ("red dress", "dress", "red red lamp"):
+        ours, theirs = made.scores(query), peer.get_scores(lexical.words(query))
+        assert 0 < ours.max() <= 1
+        np.testing.assert_allclose(ours / ours.max(), theirs / theirs.max(), rtol=1e-5)
+    assert made.scores("red dress").max() > made.scores("red zzz").max(), "a word that nobody says is missed"
+
+
+def test_a_lexicon_survives_its_file() -> None:
+    for texts in (TEXTS, ["", ""], []):
+        made = lexical.build(texts)
+        read = lexical.load(made.dump(), n=len(texts))
+        np.testing.assert_array_equal(read.scores("red café"), made.scores("red café"))
+    with pytest.raises(ReleaseError, match="expected 5"):
+        lexical.load(lexical.build(TEXTS).dump(), n=5)
