@@ -391,12 +391,12 @@ def parquet(table: pa.Table) -> bytes:
         ("id,title\n1,a\n".encode("utf-16")[:-1], "not in the encoding utf-16"),
         (b"id,title,title\n1,a,b\n", "two columns named 'title'"),
         (("id," + ",".join(f"c{n}" for n in range(10_000)) + "\n" + "1," * 10_000 + "\n").encode(), "10,001 columns"),
-        (json.dumps([{f"c{n}": 1 for n in range(3000)} | {"id": 1}]).encode(), "3,001 names"),
+        (json.dumps([{f"c{n}": 1 for n in range(3000)} | {"id": 1}]).encode(), "more than 2,000 names"),
         (b"[" * 100_000, "breaks|nested"),
         (gzip.compress(b"id,title\n1,a\n" * 9)[:-10], "cannot be unpacked"),
         (b"PAR1 no footer PAR1", "not sound"),
         (parquet(pa.table({"id": pa.array(["1"])}))[:-20] + b"\xff" * 16 + b"PAR1", "not sound"),
-        (parquet(pa.table({f"c{n}": [1] for n in range(3000)})), "3,000 names"),
+        (parquet(pa.table({f"c{n}": [1] for n in range(3000)})), "3,000 columns"),
     ],
 )
 def test_refuses_a_file(content: bytes, says: str, feed: Callable[..., Rows]) -> None:
@@ -408,7 +408,7 @@ def test_refuses_a_file(content: bytes, says: str, feed: Callable[..., Rows]) ->
 def test_damaged_files_are_read_or_refused(name: str, feed: Callable[..., Rows]) -> None:
     """Never a foreign exception, whatever bytes are lost, flipped or slipped in."""
     dice = random.Random(name)
-    for _ in range(60):
+    for _ in range(6 if name == "parquet" else 60):  # each Parquet file starts a child
         content = bytearray(FEEDS[name].example)
         for _ in range(dice.choice([1, 2, 5])):
             place = dice.randrange(len(content) + 1)

@@ -93,7 +93,10 @@ def test_a_child_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         (b"subprocess.Popen(['true'])", b"OSError: Too many open files"),
         (b"os.listdir('/')", b"OSError: Too many open files"),
         (b"os.environ.get('AWS_SECRET_ACCESS_KEY')", b"None"),
-        (b"[n for n in os.environ if 'MALLOC' not in n and n not in ('PATH', 'LD_LIBRARY_PATH', 'LC_CTYPE')]", b"[]"),
+        (
+            b"sorted({*os.environ} - {'PATH', 'LD_LIBRARY_PATH', 'LC_CTYPE'} - {n for n in os.environ if '_M' in n})",
+            b"[]",
+        ),
     ],
 )
 def test_what_a_child_has_given_up(child: Sandbox, deed: bytes, answer: bytes) -> None:

@@ -2,9 +2,9 @@
 
 The child runs one named function, bytes to bytes, over and over. Before the first request it gives up what an
 attacker who took it over would want: memory beyond a limit, the right to open any file or socket (no file descriptor
-above the three it has), to write files and to dump core; and it never had our environment variables, so no
-credentials. CPU time is limited per request. When it dies, is killed or hangs, that one request has no answer, and the
-next gets a new child.
+above the three it has, and the one it may be handed), to write files and to dump core; and it never had our environment
+variables, so no credentials. CPU time is limited per request. When it dies, is killed or hangs, that one request has
+no answer, and the next gets a new child.
 
 Not promised: code that runs inside the child can still make system calls that need no new descriptor.
 """
@@ -29,6 +29,8 @@ LENGTH = struct.Struct(">Q")
 #: glibc otherwise gives the memory of each picture back and fetches it again: 830 page faults and a third to a half of
 #: the decode time of a 540 x 720 photograph.
 MALLOC = {"MALLOC_TRIM_THRESHOLD_": str(2**28), "MALLOC_MMAP_THRESHOLD_": str(2**25)}
+#: Arrow's own allocator reserves a gigabyte of the address space that we limit.
+MALLOC |= {"ARROW_DEFAULT_MEMORY_POOL": "system"}
 #: -I: neither the working directory nor PYTHON* variables choose what is imported; -S: no .pth file is run.
 START = """
 import os, sys
@@ -50,6 +52,7 @@ class Sandbox:
         cpu_s: int = 10,
         timeout_s: float = 60.0,
         most_bytes: int = 2**26,
+        handle: int | None = None,
     ) -> None:
         """`function` is "module:name", called as `name(request, **options)`.
 
@@ -57,7 +60,9 @@ class Sandbox:
         cpu_s         CPU-seconds per request
         timeout_s     seconds per request, by the clock of the parent
         most_bytes    of an answer
+        handle        an open file that the child keeps, under the same number
         """
+        self._handles = () if handle is None else (handle,)
         self._command = [function, json.dumps(options), str(memory_bytes), str(cpu_s)]
         self._timeout_s, self._most_bytes = timeout_s, most_bytes
         self._process: subprocess.Popen[bytes] | None = None
@@ -95,6 +100,7 @@ class Sandbox:
                     stdin=theirs.fileno(),
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
+                    pass_fds=self._handles,
                     env=MALLOC | {name: os.environ[name] for name in ("LD_LIBRARY_PATH", "PATH") if name in os.environ},
                 )
             complaint = _receive(self._link, self._timeout_s, self._most_bytes).decode()
@@ -124,7 +130,8 @@ def serve(function: str, options: str, memory_bytes: str, cpu_s: str) -> None:
         except OSError:
             return
         used_s = time.process_time()
-        resource.setrlimit(resource.RLIMIT_CPU, (int(used_s) + 1 + int(cpu_s), resource.RLIM_INFINITY))
+        _, most_s = resource.getrlimit(resource.RLIMIT_CPU)
+        resource.setrlimit(resource.RLIMIT_CPU, (_within(int(used_s) + 1 + int(cpu_s), most_s), most_s))
         _send(link, answer(request), None)
 
 
@@ -132,8 +139,14 @@ def _limit(memory_bytes: int) -> None:
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
     ours = pages * resource.getpagesize() + memory_bytes
     limits = {resource.RLIMIT_AS: ours, resource.RLIMIT_NOFILE: 3, resource.RLIMIT_FSIZE: 0, resource.RLIMIT_CORE: 0}
-    for kind, most in limits.items():
+    for kind, wanted in limits.items():
+        most = _within(wanted, resource.getrlimit(kind)[1])
         resource.setrlimit(kind, (most, most))
+
+
+def _within(wanted: int, most: int) -> int:
+    """The limit that is wanted, or the stricter one that we live under already and may not raise."""
+    return wanted if most == resource.RLIM_INFINITY else min(wanted, most)
 
 
 def _import_path() -> str:

@@ -25,6 +25,7 @@ from pluribus.feeds.raws import Raw
 from pluribus.records import Feed, Limits
 
 Item = dict[str, Any] | str
+RAISE = "raise limits.feed_bytes"
 
 #: columns by which the exports of shop systems are known
 SHOPIFY = ("Handle", "Variant Price")
@@ -95,7 +96,7 @@ def products(paths: Sequence[Path], *, feed: Feed, limits: Limits) -> Iterator[p
     column is known for the product id.
     """
     mapping = configured(feed.columns)
-    row, left_bytes = 0, limits.feed_bytes
+    row, left_bytes, unfolded_bytes = 0, limits.feed_bytes, 0
     for stream in (stream for path in paths for stream in streams.unwrap(path, left_bytes)):
         source = Source(stream, feed, limits)
         for raw, reading in read(source, mapping):
@@ -104,10 +105,13 @@ def products(paths: Sequence[Path], *, feed: Feed, limits: Limits) -> Iterator[p
             row += raw.rows
             if row > limits.rows:
                 raise FeedError(f"the delivery has more than {limits.rows:,} rows", do="raise limits.rows")
+            unfolded_bytes += sum(column.nbytes - 4 * raw.rows for column in raw.columns.values())
+            if unfolded_bytes > max(limits.feed_bytes, streams.HARMLESS_BYTES):  # variants repeat a product's texts
+                raise FeedError(f"the delivery unfolds to more than {limits.feed_bytes:,} bytes", do=RAISE)
             yield reading.batch(raw, row - raw.rows)
         left_bytes -= max(file.total for file in source.opened)
         if left_bytes < 0:
-            raise FeedError(f"the delivery is larger than {limits.feed_bytes:,} bytes", do="raise limits.feed_bytes")
+            raise FeedError(f"the delivery is larger than {limits.feed_bytes:,} bytes", do=RAISE)
     if not row:
         raise FeedError("the delivery holds no products", expected="at least one row", do="deliver the file again")
 
@@ -225,20 +229,14 @@ def _rows(source: Source, *needs: str) -> Iterator[Item]:
 
 
 def _items(items: Iterable[Item], source: Source, broken: str) -> Iterator[Raw]:
-    return raws.of_items(_narrow(items, source.limits.columns), broken)
-
-
-def _narrow(items: Iterable[Item], columns: int) -> Iterator[Item]:
-    for item in items:
-        if isinstance(item, dict) and len(item) > columns:
-            raise FeedError(f"an item has {len(item):,} names", expected=f"at most {columns:,}")
-        yield item
+    return raws.of_items(items, broken, source.limits.columns)
 
 
 def _parquet(source: Source) -> Iterator[Raw]:
-    with parquet.opened(source.bytes) as file:
-        for raw in _items(parquet.rows(file, source.limits.feed_bytes), source, "COLUMNS"):
-            unused = dict.fromkeys(file.schema_arrow.names, pa.nulls(raw.rows, pa.string()))
+    with parquet.opened(source.bytes, source.limits.columns) as file:
+        names = file.names()
+        for raw in _items(file.rows(source.limits.feed_bytes), source, "COLUMNS"):
+            unused = dict.fromkeys(names, pa.nulls(raw.rows, pa.string()))
             yield replace(raw, columns=unused | raw.columns)
 
 

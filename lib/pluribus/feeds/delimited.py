@@ -31,6 +31,10 @@ LINE_CHARS = 1 << 24
 BLOCK_BYTES = 1 << 23
 SAMPLE_CHARS = 1 << 18
 MEND_LINES = 200  # how far the end of a record that went wrong is looked for
+RECORD_LINES = 20_000  # `x","` on every line is one record without end
+#: Lines that may be gone through again, and so many more per line of the file: `x","` on every line would otherwise
+#: take time quadratic in the file.
+EFFORT_LINES, EFFORT = 200_000, 40
 
 
 @dataclass(frozen=True)
@@ -230,21 +234,34 @@ class Lines:
     """Physical lines that can be given back: `taken` are those of the record under way."""
 
     def __init__(self, text: IO[str]) -> None:
-        self.text, self.chars = text, 0
+        self.text, self.chars, self.read, self.effort = text, 0, 0, 0
         self.taken: list[str] = []
         self.returned: deque[str] = deque()
 
     def __iter__(self) -> Iterator[str]:
-        readline, returned = self.text.readline, self.returned
-        while line := returned.popleft() if returned else readline(LINE_CHARS):
+        returned = self.returned
+        while line := returned.popleft() if returned else self._next():
             if len(line) == LINE_CHARS:
                 raise FeedError(f"a line is longer than {LINE_CHARS:,} characters", expected="one product per line")
             self.chars += len(line)
             self.taken.append(line)
+            if len(self.taken) > RECORD_LINES:
+                raise csv.Error("a record without end")
             yield line
+
+    def _next(self) -> str:
+        self.read += 1
+        return self.text.readline(LINE_CHARS)
+
+    def spend(self, lines: int) -> None:
+        """Notes that so many lines are gone through again. Raises FeedError when that takes the upper hand."""
+        self.effort += lines
+        if self.effort > EFFORT_LINES + EFFORT * self.read:
+            raise FeedError("the quotes of this table cannot be made sense of", expected='"" for a quote inside quotes')
 
     def take_back(self, keep: int) -> str:
         """Gives back all but the first `keep` lines of the record under way; returns the text of those kept."""
+        self.spend(len(self.taken))
         text = "".join(self.taken[:keep])
         self.returned.extendleft(reversed(self.taken[keep:]))
         self.taken.clear()
@@ -295,6 +312,7 @@ def _swallowed(taken: list[str], dialect: Dialect, width: int) -> bool:
 def _mend(lines: Lines, dialect: Dialect, width: int) -> Record:
     """The fewest lines that make `width` fields when stray quotes count as text; else the first line's text."""
     for end in range(1, min(len(lines.taken), MEND_LINES) + 1):
+        lines.spend(end)
         fields, closed = _tolerant("".join(lines.taken[:end]).rstrip("\r\n"), dialect)
         if (closed or end == 1) and len(fields) >= width and not any(fields[width:]):
             lines.take_back(end)

@@ -6,12 +6,19 @@ column names; the source's values stay as they are.
 
 import re
 from collections.abc import Callable, Iterator
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Any
+
+from pluribus.errors import FeedError
 
 Row = dict[str, Any]
 Rows = Iterator[Row | str]  # text is a row that could not be read, and passes through
 
+SKU_CHARS, PICTURES = (
+    512,
+    100,
+)  # looked at: each variant repeats its product's pictures, so that few bytes make very many
+HANDLE_ROWS = 10_000  # Shopify allows a product 2,048 variants
 DEFAULT = "Default Title"  # Shopify's name for the only variant of a product without options
 VARIANTS = ("variants", "variations", "skus")
 IDENTITIES = ("id", "product_id", "productId", "sku")
@@ -21,14 +28,16 @@ OWN = (*IDENTITIES, "barcode", "ean", "gtin", "upc", "mpn")  # say which article
 def shopify_rows(rows: Rows) -> Rows:
     """Shopify's CSV: rows of one Handle are a product; those with a price are variants, the others bring pictures."""
     for handle, group in groupby(rows, key=lambda row: row if isinstance(row, str) else row["Handle"]):
-        lines = list(group)
+        lines = list(islice(group, HANDLE_ROWS + 1))
+        if len(lines) > HANDLE_ROWS:
+            raise FeedError(f"more than {HANDLE_ROWS:,} rows have one Handle", expected="a row per variant or picture")
         yield from [line for line in lines if isinstance(line, str)]
         yield from _shopify_variants(handle, [line for line in lines if not isinstance(line, str)])
 
 
 def _shopify_variants(handle: Any, lines: list[Row]) -> Iterator[Row]:
     product = next((line for line in lines if line.get("Title")), lines[0]) if lines else {}
-    pictures = [line["Image Src"] for line in lines if line.get("Image Src")]
+    pictures = [line["Image Src"] for line in lines if line.get("Image Src")][:PICTURES]
     shared = {name: value for name, value in product.items() if not re.match(r"Variant |Option\d Value|Image ", name)}
     for line in [line for line in lines if line.get("Variant Price") or line.get("Option1 Value")] or lines[:1]:
         own = {product.get(f"Option{n} Name", ""): line.get(f"Option{n} Value", "") for n in "123"}
@@ -99,7 +108,7 @@ def _variant(product: Row, variant: Row) -> Row:
 
 def _own_pictures(product: Row, own: Row) -> Row:
     """The pictures of a Shopify variant: its own first, then those of the product that are no other variant's."""
-    pictures = [part for part in product.get("images") or [] if isinstance(part, dict) and part.get("src")]
+    pictures = [part for part in product.get("images") or [] if isinstance(part, dict) and part.get("src")][:PICTURES]
     if not pictures:
         return {}
     featured = own.get("featured_image")
@@ -131,7 +140,7 @@ def magento_rows(open_rows: Callable[[], Rows]) -> Rows:
 def _prefix(row: Row, parents: dict[str, str]) -> str:
     if not row.get("visibility", "").startswith("Not Visible"):
         return ""
-    stems = [row["sku"][:place] for place, c in enumerate(row["sku"]) if c == "-"]
+    stems = [row["sku"][:place] for place, c in enumerate(row["sku"][:SKU_CHARS]) if c == "-"]
     return next((stem for stem in reversed(stems) if parents.get(stem) == stem), "")
 
 

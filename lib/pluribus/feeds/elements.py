@@ -11,10 +11,15 @@ from typing import IO, Any
 from xml.etree.ElementTree import Element, ParseError
 
 from pluribus.errors import FeedError
+from pluribus.feeds import raws
 
 Place = tuple[str, ...]  # the names of the elements from the root
 
-ITEM_BYTES = 1 << 25
+ITEM_BYTES = 1 << 23
+#: Given to expat at a time. Before 2.6 it reads a token again with every piece (CVE-2023-52425): with iterparse's own
+#: 16 KiB a comment of 32 MB took 18 CPU-seconds.
+PIECE_BYTES = 1 << 18
+PATH_CHARS = 1_000  # of a category: a chain of 100,000 parents makes 25 GB of paths
 DEPTH = 64
 ATTRIBUTES = 1_000
 SURVEYED = 20_000  # elements looked at to find out which are the items
@@ -30,7 +35,7 @@ class Watched:
         self.stream, self.given = stream, 0
 
     def read(self, size: int = -1) -> bytes:
-        data = self.stream.read(size) or b""
+        data = self.stream.read(max(size, PIECE_BYTES)) or b""
         self.given += len(data)
         if self.given > ITEM_BYTES:
             raise FeedError(f"an XML element is larger than {ITEM_BYTES:,} bytes", expected="one product per item")
@@ -58,7 +63,7 @@ def xml_items(open_bytes: Callable[[], IO[bytes]]) -> Iterator[dict[str, str]]:
                 elif place[-1] == "category" and "id" in element.attrib and place[: len(path)] != path:
                     parent = categories.get(element.attrib.get("parentId", ""), "")
                     levels = [parent, (element.text or "").strip()]
-                    categories[element.attrib["id"]] = " > ".join(filter(None, levels))
+                    categories[element.attrib["id"]] = " > ".join(filter(None, levels))[:PATH_CHARS]
         except FeedError as error:
             raise FeedError(f"after {count:,} items {error.came}", expected=error.expected, do=error.do) from error
 
@@ -130,6 +135,8 @@ def _flat_element(element: Element) -> dict[str, str]:
 
 
 def _gather(element: Element, prefix: str, values: dict[str, list[str]]) -> None:
+    if len(prefix) > raws.NAME_CHARS:
+        raise FeedError(f"a name has {len(prefix):,} characters", expected=f"at most {raws.NAME_CHARS:,}")
     for name, text in element.attrib.items():
         values.setdefault(f"{prefix}{_local(name)}", []).append(text.strip())
     for child in element:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import IO, Any
 
 from pluribus.errors import FeedError
-from pluribus.feeds import fields
+from pluribus.feeds import fields, raws
 
 #: An item's values by source name, or the text of an item that could not be read.
 Item = dict[str, Any] | str
@@ -129,6 +129,8 @@ class Cursor:
             key = ""
             if close == "}":
                 key = self.value()
+                if not isinstance(key, str) or len(key) > raws.NAME_CHARS:
+                    raise ValueError(f"a name expected, not {str(key)[:30]!r}")
                 self.skip(":")
             yield key
             if self.peek() != close:

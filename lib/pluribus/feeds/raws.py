@@ -1,4 +1,4 @@
-"""Rows before any meaning: columns of text under the names that the shop gave them. Imports nothing of ours.
+"""Rows before any meaning: columns of text under the names that the shop gave them.
 
 A value is text or nothing. Several values of one name are lines; what JSON nests has dotted names ("price.amount"),
 and a list of objects stays JSON text.
@@ -12,9 +12,12 @@ from typing import Any
 
 import pyarrow as pa
 
+from pluribus.errors import FeedError
+
 BATCH_ROWS = 20_000
 BATCH_CHARS = 1 << 25
 BATCH_CELLS = 4_000_000  # of items with many names
+NAME_CHARS, DEPTH = 1_000, 64  # of what is nested: a name of 1 MB above 200,000 values makes 200 GB of dotted names
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
@@ -31,13 +34,16 @@ class Raw:
     broken: dict[int, tuple[str, str]] = field(default_factory=dict)
 
 
-def of_items(items: Iterable[dict[str, Any] | str], broken: str) -> Iterator[Raw]:
-    """Items in bounded batches; one that is text could not be read, and its defect is `broken`."""
+def of_items(items: Iterable[dict[str, Any] | str], broken: str, most_names: int) -> Iterator[Raw]:
+    """Items in bounded batches; one that is text could not be read, and its defect is `broken`.
+
+    Raises FeedError for an item of more than `most_names` values.
+    """
     batch: list[dict[str, str] | str] = []
     names: set[str] = set()
     chars = 0
     for item in items:
-        values = {"": item} if isinstance(item, str) else flat(item)
+        values = {"": item} if isinstance(item, str) else flat(item, most_names)
         batch.append(item if isinstance(item, str) else values)
         names |= values.keys()
         chars += sum(map(len, values.values()))
@@ -63,23 +69,36 @@ def rows_of(raw: Raw) -> Iterator[dict[str, str] | str]:
         yield raw.broken[i][1] if i in raw.broken else dict(zip(raw.columns, row, strict=True))
 
 
-def flat(item: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """An item's values as text by dotted name; what is null or empty is left out."""
+def flat(item: Mapping[str, Any], most_names: int) -> dict[str, str]:
+    """An item's values as text by dotted name; what is null or empty is left out. Raises FeedError beyond bounds."""
     values: dict[str, str] = {}
+    try:
+        for name, value in _leaves(item, "", DEPTH):
+            if isinstance(value, list) and any(isinstance(part, dict | list) for part in value):
+                values[name] = json.dumps(value, ensure_ascii=False, default=str)
+            elif isinstance(value, list):
+                values[name] = "\n".join(_plain(part).replace("\n", " ") for part in value if part is not None)
+            else:
+                values[name] = _plain(value)
+            if len(values) > most_names:
+                raise FeedError(f"an item has more than {most_names:,} names", do="raise limits.columns")
+    except RecursionError as error:
+        raise FeedError("an item is nested too deeply", expected="plain products") from error
+    return values
+
+
+def _leaves(item: Mapping[str, Any], prefix: str, depth: int) -> Iterator[tuple[str, Any]]:
+    """The values that are no mappings, under their dotted names."""
+    if not depth:
+        raise FeedError("an item is nested too deeply", expected=f"at most {DEPTH} levels")
     for key, value in item.items():
         name = f"{prefix}{key}"
-        if isinstance(value, str):
-            if value:
-                values[name] = value
-        elif isinstance(value, dict):
-            values |= flat(value, f"{name}.")
-        elif isinstance(value, list) and any(isinstance(part, dict | list) for part in value):
-            values[name] = json.dumps(value, ensure_ascii=False, default=str)
-        elif isinstance(value, list):
-            values[name] = "\n".join(_plain(part).replace("\n", " ") for part in value if part is not None)
-        elif value is not None:
-            values[name] = _plain(value)
-    return values
+        if len(name) > NAME_CHARS:
+            raise FeedError(f"a name has {len(name):,} characters", expected=f"at most {NAME_CHARS:,}")
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{name}.", depth - 1)
+        elif value is not None and value != "":
+            yield name, value
 
 
 def mended(text: str) -> str:
@@ -88,6 +107,8 @@ def mended(text: str) -> str:
 
 
 def _plain(value: Any) -> str:
+    if isinstance(value, str):
+        return value
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

@@ -136,9 +136,12 @@ def level_mark(column: pa.Array) -> str:
 
 
 def _bare(value: str) -> str:
-    """A value without entities and tags, whose "<" and ">" would pass for levels."""
+    """A value without entities and tags, whose "<" and ">" would pass for levels.
+
+    One space between words: `_LEVELS` needs time quadratic in a run of white space.
+    """
     value = html.unescape(html.unescape(value))
-    return _without_tags(value) if _TAG.search(value) else value
+    return " ".join((_without_tags(value) if _TAG.search(value) else value).split())
 
 
 def paths(column: pa.Array, mark: str, several: bool) -> tuple[pa.Array, pa.Array]:

@@ -1,0 +1,5 @@
+"""."""
+
+from hostile.case import Case
+
+CASES: list[Case] = []
