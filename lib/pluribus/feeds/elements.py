@@ -29,7 +29,7 @@ MARKUP = re.compile(r"p|br|b|i|u|em|strong|span|div|[uo]l|li|a|h\d|table|tr|td|i
 
 
 class Watched:
-    """A stream that refuses to give out more than one item's worth of bytes between two items."""
+    """A stream that refuses to give out more than one item's worth of bytes between the ends of two elements."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self.stream, self.given = stream, 0
@@ -53,13 +53,11 @@ def xml_items(open_bytes: Callable[[], IO[bytes]]) -> Iterator[dict[str, str]]:
     count = 0
     categories: dict[str, str] = {}  # YML lists them before the offers, each after its parent
     with open_bytes() as stream:
-        watched = Watched(stream)
         try:
-            for place, element in _walk(watched, keep=path):
+            for place, element in _walk(Watched(stream), keep=path):
                 if place == path:
                     yield _flat_element(element) | _category(element, categories)
                     count += 1
-                    watched.given = 0
                 elif place[-1] == "category" and "id" in element.attrib and place[: len(path)] != path:
                     parent = categories.get(element.attrib.get("parentId", ""), "")
                     levels = [parent, (element.text or "").strip()]
@@ -95,6 +93,7 @@ def _walk(stream: Watched, keep: Place | None = None) -> Iterator[tuple[Place, E
                 names.pop()
             else:
                 yield tuple(names), element
+                stream.given = 0
                 names.pop()
                 outside.pop()
                 if outside:
