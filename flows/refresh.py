@@ -55,6 +55,8 @@ class RefreshFlow(FlowSpec):
         "config", default=os.environ.get("PLURIBUS_CONFIG", str(HERE / "config")), help="a folder, or s3://…"
     )
     anew = Parameter("anew", default=False, help="build and publish again, whatever is live and even if it is damaged")
+    force = Parameter("force", default="", help="publish what the gate refuses, for this reason; it is recorded")
+    forced_by = Parameter("forced-by", default="", help="who says so")
     store_at = Parameter("store", default="", help="a store in place of the configured one")
 
     @card(type="blank", id="plan")
@@ -197,9 +199,10 @@ class RefreshFlow(FlowSpec):
             found, file = evaluate.evaluate(store, release=job.release, live=self.live(store, shop), **asked)
             scores = job.scores | {name: score.value for name, score in found.scores.items()}
             files = job.files | {"evaluation.json": file}
-            state = "running" if found.verdict.passed else "failed gate"
-            reason = "; ".join(found.verdict.reasons)
-            return job.after("evaluate", file.size_bytes, {}, scores=scores, files=files, state=state, reason=reason)
+            verdict = found.verdict
+            state = {"pass": "running", "fail": "failed gate", "hold": "held"}[verdict.outcome]
+            changes = {"scores": scores, "files": files, "state": "running" if self.force else state}
+            return job.after("evaluate", file.size_bytes, {}, reason=verdict.says, **changes)
 
         self.advance("evaluate", one)
         self.next(self.publish)
@@ -223,11 +226,13 @@ class RefreshFlow(FlowSpec):
                 "scores": job.scores,
                 "run": current.run_id,
             }
+            why = f"run {current.run_id}"
+            if job.reason:  # the gate's: only --force comes here with one
+                facts["forced"] = {"who": self.forced_by, "why": self.force, "over": job.reason}
+                why += f", forced by {self.forced_by}: {self.force}"
             made_of = {"asof": job.asof, "input_key": job.input_key}
             publish.seal(store, shop=shop.name, release=job.release, files=job.files, facts=facts, **made_of)
-            state = publish.publish(
-                store, shop=shop.name, release=job.release, why=f"run {current.run_id}", anew=self.anew
-            )
+            state = publish.publish(store, shop=shop.name, release=job.release, why=why, anew=self.anew)
             return job.after("publish", 0, {}, state="unchanged" if state == "already" else state)
 
         self.advance("publish", one)

@@ -202,7 +202,7 @@ def stages(batch: plan.Batch) -> dict[str, Callable[[Job, Shop, Store], Job]]:
             scores=job.scores | {name: s.value for name, s in found.scores.items()},
             files=job.files | {"evaluation.json": file},
             state="running" if found.verdict.passed else "failed gate",
-            reason="; ".join(found.verdict.reasons),
+            reason=found.verdict.says,
         )
 
     def switch(job: Job, shop: Shop, store: Store) -> Job:

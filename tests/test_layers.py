@@ -18,7 +18,7 @@ ROWS = [
     # ground: each owns a library or an idea, and knows only the words
     {"store", "web", "tables", "texts", "metrics", "indexes", "pixels", "sandbox", "render", "costs", "lexical"},
     {"settings", "sources", "releases", "vectors", "pictures", "models", "feeds", "demo"},  # doors
-    {"images", "search"},
+    {"images", "search", "probes"},
     {"plan", "ingest", "validate", "embed", "build", "evaluate", "publish", "train"}  # stages, composed by the flow
     | {"recommend", "compare", "classify", "explain"},  # uses of a release, each given an opened one
     {"answers", "plots", "newshop", "launch", "doctor", "mini", "inspect"},  # faces: what people see of it

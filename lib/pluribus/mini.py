@@ -236,17 +236,9 @@ def _labelled(encoder: Encoder, name: str, pictures: list[np.ndarray], truth: li
     sentences = [encoder.model.label.format(label=label) for label in labels]
     said = (encoder.images(pictures) @ encoder.texts(sentences).T).argmax(axis=1)
     right = np.array(truth)
-    value = metrics.weighted_f1(right, said, len(labels))
-    low, high = _f1_interval(right, said, len(labels))
-    return Score(name=name, value=value, n=len(right), low=low, high=high, chance=1 / len(labels),
-                 note=f"{len(labels)} classes, {(right == said).mean():.3f} accuracy")  # fmt: skip
-
-
-def _f1_interval(truth: np.ndarray, said: np.ndarray, classes: int) -> tuple[float, float]:
-    rng = np.random.default_rng(0)
-    draws = [rng.integers(0, len(truth), len(truth)) for _ in range(300)]
-    low, high = np.quantile([metrics.weighted_f1(truth[d], said[d], classes) for d in draws], [0.025, 0.975])
-    return float(low), float(high)
+    found = metrics.f1_scores(name, right, said, len(labels))[0]
+    return replace(found, name=name, chance=1 / len(labels),
+                   note=f"{len(labels)} classes, {metrics.accuracy(right, said):.3f} accuracy")  # fmt: skip
 
 
 def _photo_exam(data: Path) -> tuple[list[np.ndarray], list[int], list[str]]:
@@ -264,8 +256,9 @@ def _grey_exam(data: Path) -> tuple[list[np.ndarray], list[int], list[str]]:
 def _title_exam(encoder: Encoder, name: str, items: list[render.Item], titles: list[str]) -> list[Score]:
     """Each title against all pictures; products of the same title are equally right."""
     group = np.unique(titles, return_inverse=True)[1]
-    ranks = metrics.first_ranks(encoder.texts(titles), encoder.images(_photos(items)), group, group)
-    return metrics.ranking_scores(f"{name}, title to picture", ranks, len(items), np.bincount(group)[group])
+    ranked = metrics.rank(encoder.texts(titles), encoder.images(_photos(items)), group, group)
+    only = ("hits@1", "hits@5", "hits@10", "mrr")
+    return metrics.ranking_scores(f"{name}, title to picture", ranked, only=only)
 
 
 def _word_exams(encoder: Encoder, vertical: str, items: list[render.Item]) -> list[Score]:
@@ -288,7 +281,8 @@ def _word_exams(encoder: Encoder, vertical: str, items: list[render.Item]) -> li
         right = np.array([choices[(asked[kinds[n]] @ vectors[n]).argmax()] == words[n] for n in rows], dtype=float)
         low, high = metrics.interval(right)
         found.append(Score(name=f"new {vertical} compositions, {name} word", value=float(right.mean()), n=len(right),
-                           low=low, high=high, chance=1 / len(choices), note=f"{len(choices)} words"))  # fmt: skip
+                           low=float(low), high=float(high), chance=1 / len(choices),
+                           note=f"{len(choices)} words"))  # fmt: skip
     return found
 
 

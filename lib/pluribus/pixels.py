@@ -104,6 +104,19 @@ def decode_picture(jpeg: bytes) -> Image.Image:
         return image.convert("RGB")
 
 
+def changed(jpeg: bytes, change: str) -> bytes:
+    """A picture of our own as another photographer might have delivered it: "crop", "flip" or "grey"."""
+    image = decode_picture(jpeg)
+    width, height = image.size
+    if change == "crop":
+        image = image.crop((width // 10, height // 10, max(1, width - width // 10), max(1, height - height // 10)))
+    elif change == "flip":
+        image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    else:
+        image = image.convert("L").convert("RGB")
+    return _jpeg(image, quality=95)
+
+
 def data_uri(jpeg: bytes, side_px: int = 96) -> str:
     """A picture of our own as a `data:` address for a page, its longer side at most `side_px`."""
     with Image.open(io.BytesIO(jpeg), formats=["JPEG"]) as image:

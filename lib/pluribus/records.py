@@ -4,6 +4,7 @@ Configuration records are plain frozen dataclasses; `settings` checks them again
 default and each bound is written once, here. Tables are Arrow schemas.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -143,6 +144,30 @@ class Index:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Thresholds:
+    """Where each behavioural test of `evaluate.BEHAVIOURS` fails; its name there is its name here."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = FORBID_UNKNOWN
+    slice_gap: Share = 0.25  # hits@5 lost by the worst category, brand, price band ... at most
+    mred: Annotated[float, Ge(-1), Le(0)] = -0.1  # evenness of misses over slices, at least
+    tail_gap: Share = 0.25  # hits@5 lost by rarely seen products, at most
+    cold_start: Share = 0.25  # hits@5 lost by products that are new, at most
+    wrong_category: Annotated[float, Ge(0)] = 0.9  # how far mistakes lie in the category tree; 1 is chance
+    wrong_vector: Annotated[float, Ge(-2), Le(2)] = 0.05  # cosine that mistakes have more than chance, at least
+    price_spread: Annotated[float, Ge(0)] = 0.95  # how far prices of results lie from the asked one's; 1 is chance
+    typo: Share = 0.2  # share of the first ten that stays, at least: also of case, word order and synonym
+    case: Share = 0.9
+    word_order: Share = 0.3
+    synonym: Share = 0.3
+    crop: Share = 0.3  # share of changed pictures that still find their product among five, at least
+    flip: Share = 0.5
+    grey: Share = 0.05
+    coverage: Share = 0.5  # products seen in answers, of those that even answers would show, at least
+    hubs: Share = 0.25  # share of all places that the most frequent hundredth of products takes, at most
+    duplicates: Share = 0.3  # share of the first ten that repeats an earlier one, at most
+
+
+@dataclass(frozen=True, kw_only=True)
 class Gate:
     """What a release must show before it goes live. A missing measurement never passes as a good one."""
 
@@ -151,7 +176,10 @@ class Gate:
     products_least: Count = 20  # a smaller gallery measures nothing
     product_hits_at_5: Share = 0.5  # title -> own product, what a shopper's search does
     picture_lift_at_5: Annotated[float, Ge(0)] = 1.0  # title -> own picture, in multiples of chance
-    drop: Share = 0.05  # largest loss of either against the live release, once beyond both intervals
+    drop: Share = 0.02  # largest loss against the live release on the same queries, once beyond the interval
+    keep: Share = 0.97  # share of fitting queries that the cut-off of "no good match" must let through
+    must: tuple[str, ...] = ()  # behavioural tests that block; the others advise
+    thresholds: Thresholds = Thresholds()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -255,8 +283,41 @@ class Score:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verdict:
-    """Whether a release may go live, and every reason why not."""
+class Reason:
+    """Why a release may not go live: for machines a code and numbers, for people a sentence."""
 
-    passed: bool
-    reasons: tuple[str, ...] = ()
+    code: Literal["FLOOR", "CHANCE", "FELL", "LOST", "PICTURES", "MODEL", "BEHAVIOUR"]
+    says: str
+    of: str  # which measurement
+    value: float | None = None
+    limit: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """May a release go live, and every reason why not. "hold": not shown to be worse, but somebody must look."""
+
+    outcome: Literal["pass", "fail", "hold"]
+    reasons: tuple[Reason, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """It may go live."""
+        return self.outcome == "pass"
+
+    @property
+    def says(self) -> str:
+        """Every reason in one line."""
+        return "; ".join(reason.says for reason in self.reasons)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observed:
+    """What a behavioural test saw. `low` and `high` are its 95 % interval, `worst` the cases to look at first."""
+
+    value: float
+    n: int
+    low: float
+    high: float
+    worst: tuple[Mapping[str, str], ...] = ()  # product_id, asked, got (a product id), says
+    note: str = ""

@@ -54,13 +54,17 @@ def titles(rows: pa.Table) -> list[str]:
 
 def classes(rows: pa.Table) -> list[str]:
     """The class of each row: the last level of its category when enough rows share it, else ""."""
-    leaves = [(path or "").split(" > ")[-1].strip() for path in rows["category"].to_pylist()]
+    return common([(path or "").split(" > ")[-1].strip() for path in rows["category"].to_pylist()])
+
+
+def common(values: list[str]) -> list[str]:
+    """Values that enough others equal, at most LABELS_MOST different ones; "" in place of the rest."""
     counts: dict[str, int] = {}
-    for leaf in filter(None, leaves):
-        counts[leaf] = counts.get(leaf, 0) + 1
-    common = sorted((leaf for leaf, n in counts.items() if n >= LABEL_LEAST), key=lambda leaf: (-counts[leaf], leaf))
-    kept = set(common[:LABELS_MOST])
-    return [leaf if leaf in kept else "" for leaf in leaves]
+    for value in filter(None, values):
+        counts[value] = counts.get(value, 0) + 1
+    frequent = sorted((value for value, n in counts.items() if n >= LABEL_LEAST), key=lambda v: (-counts[v], v))
+    kept = set(frequent[:LABELS_MOST])
+    return [value if value in kept else "" for value in values]
 
 
 def label_texts(labels: list[str], template: str) -> list[str]:

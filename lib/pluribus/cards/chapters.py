@@ -135,9 +135,9 @@ def evaluate(store: Store, job: Job) -> list[Any]:
         before = {}
     else:
         before = judged.scores_of(releases.open_release(store, shop=job.shop))
-    reasons = "\n".join(found["verdict"]["reasons"])
+    reasons = "\n".join(reason["says"] for reason in found["verdict"]["reasons"])
     return [
-        layout.boxes(_verdict(found["verdict"]["passed"], scores)),
+        layout.boxes(_verdict(found["verdict"]["outcome"] == "pass", scores)),
         layout.facts({"refused because": reasons, "release": job.release} | _live(store, job)),
         layout.table(plots.score_rows(scores, before)),
         layout.table([{"not measured": name, "because": why} for name, why in found["not_measured"].items()]),

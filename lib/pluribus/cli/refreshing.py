@@ -1,5 +1,6 @@
 """Verbs that start and watch runs."""
 
+import getpass
 import json
 from datetime import UTC, datetime
 from typing import Annotated
@@ -22,6 +23,7 @@ def refresh(
     anew: Annotated[
         bool, typer.Option("--anew", help="build and publish again, whatever is live and even if it is damaged")
     ] = False,
+    force: Annotated[str, typer.Option(help="publish what the gate refuses, and why; it is recorded with who")] = "",
     as_json: RESULTS = False,
 ) -> None:
     """Refresh shops: newest catalogs in, published releases out."""
@@ -44,6 +46,8 @@ def refresh(
         "config": settings.location,
         "store": settings.store,
         "anew": str(anew),
+        "force": force,
+        "forced-by": getpass.getuser() if force else "",
     }
     report = launch.refresh(
         FLOW,

@@ -1,0 +1,135 @@
+"""The release under examination: its rows and vectors in memory, and the questions that every family asks alike."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from pluribus import metrics, tables, texts, vectors
+from pluribus.records import Gate, Model
+from pluribus.store import Store
+
+COLUMNS = [*texts.COLUMNS, "pictures", "price", "currency", "locale"]
+
+
+class Unmeasured(Exception):
+    """Why something cannot be measured of this shop: said in its place, never zero."""
+
+
+@dataclass(frozen=True, eq=False)
+class Release:
+    """The files of a release as arrays; row i of each is one product. Vectors are fp16."""
+
+    rows: pa.Table
+    fused: np.ndarray
+    image: np.ndarray
+    text: np.ndarray
+    has_image: np.ndarray
+    has_text: np.ndarray
+
+    @cached_property
+    def ids(self) -> list[str]:
+        """Of the products."""
+        found: list[str] = self.rows["product_id"].to_pylist()
+        return found
+
+    @cached_property
+    def titles(self) -> list[str]:
+        """As a shopper would type them."""
+        return texts.titles(self.rows)
+
+    @cached_property
+    def first_pictures(self) -> list[str]:
+        """The name of each product's first picture, or ""."""
+        return [contents[0] if contents else "" for contents in self.rows["pictures"].to_pylist()]
+
+    @cached_property
+    def groups(self) -> np.ndarray:
+        """Products with equal titles, or the same first picture, are one relevant set: group numbers [n]."""
+        return relevant_sets(self.titles, self.first_pictures)
+
+
+@dataclass(frozen=True, eq=False)
+class Exam:
+    """A release, the vectors of everything that may be asked of it, and how much is to be asked."""
+
+    release: Release
+    shelf: vectors.Shelf = field(repr=False)
+    model: Model
+    gate: Gate
+    seed: int = 0
+    live_ids: frozenset[str] | None = None  # of the live release's products
+    views: Mapping[str, int] | None = None  # product id -> how often shoppers looked at it, where there is a log
+
+    @cached_property
+    def asked(self) -> np.ndarray:
+        """Positions of the products whose titles are asked, at most `gate.queries`."""
+        return self.sample(np.array([bool(title) for title in self.release.titles], dtype=bool))
+
+    @cached_property
+    def queries(self) -> np.ndarray:
+        """Vectors of their titles [m, width]."""
+        return self.look_up([self.release.titles[i] for i in self.asked])
+
+    @cached_property
+    def answers(self) -> metrics.Ranked:
+        """What a shopper gets: titles asked of the fused vectors. Raises Unmeasured."""
+        self.enough(np.ones(len(self.release.fused), bool))
+        if not len(self.asked):
+            raise Unmeasured("no product has a title")
+        groups = self.release.groups
+        return metrics.rank(self.queries, self.release.fused, groups[self.asked], groups)
+
+    def sample(self, there: np.ndarray) -> np.ndarray:
+        """At most `gate.queries` of the positions where `there` [n] holds, in order; other seeds draw others."""
+        positions = np.flatnonzero(there)
+        return np.sort(np.random.default_rng(self.seed).permutation(positions)[: self.gate.queries])
+
+    def look_up(self, said: list[str]) -> np.ndarray:
+        """Vectors of texts that the embed step encoded."""
+        return self.shelf.get([vectors.text_key(text) for text in said])
+
+    def enough(self, members: np.ndarray) -> None:
+        """Raises Unmeasured when too few products could answer."""
+        found = int(members.sum())
+        if found < self.gate.products_least:
+            raise Unmeasured(f"only {found} products could answer, and {self.gate.products_least} are needed")
+
+
+def read(rows: Path, table: Path, width: int) -> Release:
+    """A release's products.parquet and vectors.parquet."""
+    found = tables.read(table)
+    there = {name: found[name].combine_chunks().is_valid().to_numpy(zero_copy_only=False) for name in ("image", "text")}
+    arrays = {name: vectors.fp16(found[name], width) for name in ("fused", "image", "text")}
+    return Release(tables.read(rows, COLUMNS), **arrays, has_image=there["image"], has_text=there["text"])
+
+
+def shelf(store: Store, fingerprint: str, width: int) -> vectors.Shelf:
+    """The vectors of a shop under a model."""
+    return vectors.Shelf(store, fingerprint, width)
+
+
+def relevant_sets(*labels: list[str]) -> np.ndarray:
+    """Group numbers [n]: items that share any non-blank label, directly or through others, are in one group."""
+    parent = list(range(len(labels[0])))
+
+    def root(i: int) -> int:
+        while parent[i] != i:
+            parent[i] = parent[parent[i]]
+            i = parent[i]
+        return i
+
+    for of in labels:
+        first: dict[str, int] = {}
+        for i, label in enumerate(of):
+            if label:
+                parent[root(i)] = root(first.setdefault(label, i))
+    return np.unique([root(i) for i in range(len(parent))], return_inverse=True)[1]
+
+
+def width_of(table: Path) -> int:
+    """The width of the vectors in a vectors.parquet."""
+    return int(tables.read(table, ["fused"])["fused"].type.byte_width) // 2

@@ -1,0 +1,104 @@
+"""Probes: what an evaluation asks of the model besides a shop's own pictures and texts.
+
+`embed` encodes them, `evaluate` looks them up: one list for both, so that nothing asked was never encoded. Samples are
+the lowest names of a hash: random, and nearly the same after the catalog has changed, so little is encoded twice.
+
+    titles changed     a typo, another case, other word order, a synonym
+    pictures changed   cropped, mirrored, without colour
+    words              what a shopper types in place of a title: a colour and a kind
+    labels             every category and colour, in several sentences
+    foreign            queries for things that other shops sell
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from pluribus import texts, vectors
+from pluribus.probes.changes import TITLE_CHANGES
+from pluribus.probes.foreign import FOREIGN
+from pluribus.records import Model
+
+__all__ = ["FOREIGN", "PICTURES", "PICTURE_CHANGES", "PROMPTS", "TITLES", "TITLE_CHANGES", "Change", "Words",
+           "changed_pictures", "changed_titles", "colours", "texts_asked", "words"]  # fmt: skip
+
+TITLES = 200  # changed in every way
+PICTURES = 50
+WORDS = 300
+PICTURE_CHANGES = ("crop", "flip", "grey")  # names known to `pixels.changed`
+PROMPTS = ("{label}", "a photo of {label}", "a product photo of {label} on a plain background", "{label} for sale")
+_COLOUR = re.compile(
+    r"\b(?:(?:dark|light|pale) )?(?:black|grey|gray|white|red|pink|orange|brown|beige|yellow|green|turquoise|blue"
+    r"|purple|navy|silver|gold|cream|tan|teal|maroon|khaki|olive|violet|lilac|burgundy)\b"
+)
+
+
+@dataclass(frozen=True)
+class Change:
+    """One changed picture: its key on the vector shelf, the picture it was made of, and how."""
+
+    key: bytes
+    content: str
+    change: str
+
+
+@dataclass(frozen=True)
+class Words:
+    """A query of few words and the products that it means: all rows of the same colour and kind."""
+
+    query: str
+    rows: tuple[int, ...]
+
+
+def texts_asked(rows: pa.Table, model: Model) -> list[str]:
+    """Every text an evaluation of these rows asks, besides titles and product texts."""
+    labels = sorted({*texts.classes(rows), *colours(rows)} - {""})
+    prompts = [text for template in (*PROMPTS, model.label) for text in texts.label_texts(labels, template)]
+    changed = [text for change in TITLE_CHANGES for _, text in changed_titles(rows, change)]
+    return [*prompts, *changed, *(word.query for word in words(rows)), *FOREIGN]
+
+
+def changed_titles(rows: pa.Table, change: str) -> list[tuple[int, str]]:
+    """A sample of rows and what their titles become; rows whose title a change leaves alone are left out."""
+    said = texts.titles(rows)
+    chosen = _lowest({title: i for i, title in reversed(list(enumerate(said))) if title}, TITLES)
+    changed = [(i, TITLE_CHANGES[change](said[i])) for i in chosen]
+    return [(i, text) for i, text in changed if text and text != said[i]]
+
+
+def changed_pictures(rows: pa.Table) -> list[Change]:
+    """A sample of pictures, each in every way; a picture's name is a digest already."""
+    firsts = {contents[0] for contents in rows["pictures"].to_pylist() if contents}
+    return [
+        Change(hashlib.sha256(f"{change}\0{content}".encode()).digest(), content, change)
+        for content in sorted(firsts)[:PICTURES]
+        for change in PICTURE_CHANGES
+    ]
+
+
+def words(rows: pa.Table) -> list[Words]:
+    """Queries such as "dark red vases": a colour, by the feed or else by the title, and the last category."""
+    leaves = [leaf.strip().lower() for leaf in texts.classes(rows)]
+    stated = [" ".join((value or "").split()).lower() for value in rows["colour"].to_pylist()]
+    meant: dict[str, list[int]] = {}
+    for i, (title, leaf) in enumerate(zip(texts.titles(rows), leaves, strict=True)):
+        colour = stated[i] or next(iter(_COLOUR.findall(title.lower())), "")
+        if colour and leaf:
+            meant.setdefault(f"{colour} {leaf}", []).append(i)
+    at = {query: n for n, query in enumerate(meant)}
+    queries = list(meant)
+    return [Words(queries[n], tuple(meant[queries[n]])) for n in _lowest(at, WORDS)]
+
+
+def colours(rows: pa.Table) -> list[str]:
+    """The colour of each row when enough rows share it, else "": a class like a category."""
+    return texts.common([" ".join((value or "").split()).lower() for value in rows["colour"].to_pylist()])
+
+
+def _lowest(of: dict[str, int], most: int) -> Sequence[int]:
+    """The values of the `most` texts whose keys on the shelf are lowest, in their own order."""
+    chosen: Iterable[str] = sorted(of, key=vectors.text_key)[:most]
+    return sorted(of[text] for text in chosen)
