@@ -281,7 +281,7 @@ def _word_exams(encoder: Encoder, vertical: str, items: list[render.Item]) -> li
         right = np.array([choices[(asked[kinds[n]] @ vectors[n]).argmax()] == words[n] for n in rows], dtype=float)
         low, high = metrics.interval(right)
         found.append(Score(name=f"new {vertical} compositions, {name} word", value=float(right.mean()), n=len(right),
-                           low=float(low), high=float(high), chance=1 / len(choices),
+                           low=low, high=high, chance=1 / len(choices),
                            note=f"{len(choices)} words"))  # fmt: skip
     return found
 

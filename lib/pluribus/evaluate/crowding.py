@@ -40,7 +40,7 @@ def hubs(exam: Exam) -> Observed:
          "says": f"in {counts[i]:,} of {len(top):,} answers without being meant"}
         for i in most[:5]
     ]  # fmt: skip
-    return Observed(value=float((mine / wrong).mean()), n=len(top), low=float(low), high=float(high),
+    return Observed(value=float((mine / wrong).mean()), n=len(top), low=low, high=high,
                     worst=tuple(worst), note=f"{few:,} of {n:,} products")  # fmt: skip
 
 
@@ -56,7 +56,7 @@ def duplicates(exam: Exam) -> Observed:
         for i in np.argsort(-repeated, kind="stable")[:5]
         if repeated[i]
     ]  # fmt: skip
-    return Observed(value=float(repeated.mean()), n=len(repeated), low=float(low), high=float(high),
+    return Observed(value=float(repeated.mean()), n=len(repeated), low=low, high=high,
                     worst=tuple(worst))  # fmt: skip
 
 

@@ -1,8 +1,8 @@
 """The cut-off: below which cosine is the best hit no match, so that a search for what a shop lacks stays empty?
 
-Fitting queries are the shop's own titles and words ("dark red vase"); foreign ones name things of whose words the
-shop has none. Half of each sets the cut-off: the highest that keeps the promised share of both kinds of fitting
-queries. The other half says what it is worth.
+Fitting queries are the shop's own titles and short ones ("dark red vases", "vases"): without those the cut-off would
+suit nobody who types less than a title. Foreign ones name things of whose words the shop has none. Half of each sets
+the cut-off: the highest that keeps the promised share of both fitting kinds. The other half says what it is worth.
 """
 
 import re
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pluribus import metrics, probes
+from pluribus import metrics, probes, texts
 from pluribus.evaluate.exam import Exam, Unmeasured
 
 LEAST = 20
@@ -21,15 +21,15 @@ def calibrate(exam: Exam) -> dict[str, Any]:
     """The cut-off `cosine`, and what it keeps and empties on queries that did not set it. Raises Unmeasured."""
     fused = exam.release.fused
     exam.enough(np.ones(len(fused), bool))
-    fitting = {"own titles": exam.queries}
-    said = [words.query for words in probes.words(exam.release.rows)]
-    if len(said) >= LEAST:
-        fitting["words"] = exam.look_up(said)
+    labels = sorted({label.lower() for label in texts.classes(exam.release.rows) if label})
+    said = list(dict.fromkeys([*(words.query for words in probes.words(exam.release.rows)), *labels]))
     strange = foreign(exam)
-    if len(exam.queries) < LEAST or len(strange) < LEAST:
+    if min(len(exam.asked), len(said), len(strange)) < LEAST:
         raise Unmeasured(
-            f"{len(exam.queries)} titles and {len(strange)} foreign queries, and {LEAST} of each are needed"
+            f"{len(exam.asked)} titles, {len(said)} short queries (colours, categories) and {len(strange)} foreign "
+            f"ones, and {LEAST} of each are needed"
         )
+    fitting = {"own titles": exam.queries, "short queries": exam.look_up(said)}
     best = {name: _best(queries, fused) for name, queries in fitting.items()}
     outside = _best(exam.look_up(strange), fused)
     cosine = min(float(np.quantile(scores[::2], 1 - exam.gate.keep)) for scores in best.values())

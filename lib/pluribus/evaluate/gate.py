@@ -217,7 +217,7 @@ def _pictures(
 def _comparison(name: str, metric: str, then: metrics.Ranked, now: metrics.Ranked, seed: int) -> Comparison:
     before, after = (metrics.METRICS[metric].of(ranked) for ranked in (then, now))
     low, high = metrics.interval(after - before, seed=seed)
-    return Comparison(name=name, then=float(before.mean()), now=float(after.mean()), low=float(low), high=float(high),
+    return Comparison(name=name, then=float(before.mean()), now=float(after.mean()), low=low, high=high,
                       n=len(before), n_gallery=now.n_gallery)  # fmt: skip
 
 

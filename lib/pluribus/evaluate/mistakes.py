@@ -97,5 +97,5 @@ def _observed(exam: Exam, of: np.ndarray, badness: np.ndarray, values: np.ndarra
     low, high = metrics.interval(values, seed=exam.seed)
     worst = [int(i) for i in np.argsort(-badness, kind="stable")[:5]]
     shown = [cases(exam, np.arange(len(exam.asked)) == of[i])[0] for i in worst]
-    return Observed(value=float(values.mean()), n=len(values), low=float(low), high=float(high), note=note,
+    return Observed(value=float(values.mean()), n=len(values), low=low, high=high, note=note,
                     worst=tuple(shown))  # fmt: skip

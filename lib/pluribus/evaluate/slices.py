@@ -1,6 +1,7 @@
 """Slices: is anybody served worse? Means hide it: equal averages can have very different tails (RecList, EvalRS)."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -34,17 +35,17 @@ def slicings(exam: Exam) -> dict[str, np.ndarray]:
     }
 
 
-def table(exam: Exam) -> list[dict[str, object]]:
+def table(exam: Exam) -> list[dict[str, Any]]:
     """hits@5 of every slice that is large enough, worst first: slicing, slice, value, low, high, n."""
     hit = hits(exam).astype(float)
-    rows: list[dict[str, object]] = []
+    rows: list[dict[str, Any]] = []
     for name, labels in slicings(exam).items():
         for label in _large(labels):
             of = hit[labels == label]
             low, high = metrics.interval(of, DRAWS, exam.seed)
-            rows.append({"slicing": name, "slice": str(label), "value": float(of.mean()), "low": float(low),
-                         "high": float(high), "n": len(of)})  # fmt: skip
-    return sorted(rows, key=lambda row: float(row["high"]))  # type: ignore[arg-type]
+            rows.append({"slicing": name, "slice": str(label), "value": float(of.mean()), "low": low,
+                         "high": high, "n": len(of)})  # fmt: skip
+    return sorted(rows, key=lambda row: row["high"])
 
 
 def slice_gap(exam: Exam) -> Observed:
@@ -54,11 +55,10 @@ def slice_gap(exam: Exam) -> Observed:
     if not found:
         raise Unmeasured(f"no slice has {LEAST} queries")
     worst, overall = found[0], float(hit.mean())
-    labels = slicings(exam)[str(worst["slicing"])]
-    value, low, high = (overall - float(worst[name]) for name in ("value", "high", "low"))  # type: ignore[arg-type]
-    note = f"{worst['slicing']} {worst['slice']}: {float(worst['value']):.3f}, all: {overall:.3f}"  # type: ignore[arg-type]
-    n = int(worst["n"])  # type: ignore[call-overload]
-    return Observed(value=value, n=n, low=low, high=high, note=note,
+    labels = slicings(exam)[worst["slicing"]]
+    value, low, high = (overall - worst[name] for name in ("value", "high", "low"))
+    note = f"{worst['slicing']} {worst['slice']}: {worst['value']:.3f}, all: {overall:.3f}"
+    return Observed(value=value, n=worst["n"], low=low, high=high, note=note,
                     worst=cases(exam, (labels == worst["slice"]) & ~hit))  # fmt: skip
 
 
@@ -99,9 +99,9 @@ def gap(exam: Exam, member: np.ndarray, what: str) -> Observed:
         raise Unmeasured(f"{n} {what}, {len(member) - n} others, and {LEAST} of each are needed")
     draws = np.concatenate(list(metrics.resampled(len(hit), DRAWS, exam.seed)))
     spread = draws @ (hit & ~member) / (draws @ ~member) - draws @ (hit & member) / (draws @ member)
-    low, high = np.quantile(spread, [0.025, 0.975])
+    low, high = map(float, np.quantile(spread, [0.025, 0.975]))
     value = float(hit[~member].mean() - hit[member].mean())
-    return Observed(value=value, n=n, low=float(low), high=float(high), worst=cases(exam, member & ~hit))
+    return Observed(value=value, n=n, low=low, high=high, worst=cases(exam, member & ~hit))
 
 
 def cases(exam: Exam, chosen: np.ndarray, says: Mapping[int, str] = {}, most: int = 5) -> tuple[dict[str, str], ...]:

@@ -65,4 +65,4 @@ def _first_ten(exam: Exam, said: list[str]) -> np.ndarray:
 
 def _mean(exam: Exam, values: np.ndarray, worst: tuple[dict[str, str], ...]) -> Observed:
     low, high = metrics.interval(values, seed=exam.seed)
-    return Observed(value=float(values.mean()), n=len(values), low=float(low), high=float(high), worst=worst)
+    return Observed(value=float(values.mean()), n=len(values), low=low, high=high, worst=worst)

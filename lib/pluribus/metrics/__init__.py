@@ -13,14 +13,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pluribus.metrics.intervals import interval, resampled
+from pluribus.metrics.intervals import interval, intervals, resampled
 from pluribus.metrics.labels import F1, accuracy, f1, f1_scores
 from pluribus.metrics.rankings import DEPTH, Ranked, rank
 from pluribus.metrics.slices import less_wrong, mred
 from pluribus.records import Score
 
-__all__ = ["DEPTH", "F1", "METRICS", "Metric", "Ranked", "accuracy", "f1", "f1_scores", "interval", "less_wrong",
-           "mred", "rank", "ranking_scores", "resampled"]  # fmt: skip
+__all__ = ["DEPTH", "F1", "METRICS", "Metric", "Ranked", "accuracy", "f1", "f1_scores", "interval", "intervals",
+           "less_wrong", "mred", "rank", "ranking_scores", "resampled"]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ def ranking_scores(
     chosen = {metric: METRICS[metric] for metric in only if not n_gallery or METRICS[metric].drawn}
     size = n_gallery or ranked.n_gallery
     values = np.stack([_drawn(m, ranked, n_gallery) if n_gallery else m.of(ranked) for m in chosen.values()], axis=1)
-    low, high = interval(values, seed=seed)
+    low, high = intervals(values, seed=seed)
     return [
         Score(
             name=f"{name} {metric}",

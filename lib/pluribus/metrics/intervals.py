@@ -9,12 +9,17 @@ DRAWS = 1_000
 BLOCK = 4_000_000  # counts in memory at once
 
 
-def interval(values: np.ndarray, draws: int = DRAWS, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """95 % percentile bootstrap interval of the mean of values [n] or of every column of [n, j]: low, high."""
-    columns = values[:, None] if values.ndim == 1 else values
-    means = np.concatenate([counts @ columns for counts in resampled(len(columns), draws, seed)]) / len(columns)
+def interval(values: np.ndarray, draws: int = DRAWS, seed: int = 0) -> tuple[float, float]:
+    """95 % percentile bootstrap interval of the mean of values [n]."""
+    low, high = intervals(values[:, None], draws, seed)
+    return float(low[0]), float(high[0])
+
+
+def intervals(values: np.ndarray, draws: int = DRAWS, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """The same of every column of values [n, j], all with the same draws: low and high, [j] each."""
+    means = np.concatenate([counts @ values for counts in resampled(len(values), draws, seed)]) / len(values)
     low, high = np.quantile(means, [0.025, 0.975], axis=0)
-    return (low[0], high[0]) if values.ndim == 1 else (low, high)
+    return low, high
 
 
 def resampled(n: int, draws: int = DRAWS, seed: int = 0) -> Iterator[np.ndarray]:
