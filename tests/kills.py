@@ -79,7 +79,7 @@ def child(work: Callable[[], object]) -> int:
     return pid
 
 
-# ------------------------------------------------------------------------------------------ who is at the shop meanwhile
+# ------------------------------------------------------------------------------------ who is at the shop meanwhile
 
 
 def read_forever(shop: Store, told: Path) -> None:
@@ -144,7 +144,7 @@ VICTIMS: dict[str, Callable[[Store], None]] = {
 }  # fmt: skip
 
 
-# --------------------------------------------------------------------------------------------------------------- the run
+# ----------------------------------------------------------------------------------------------------------- the run
 
 
 def prepare(shop: Store, verb: str) -> None:
@@ -200,10 +200,14 @@ def kill_all(location: str, folder: str, runs: int, chosen: dict[str, list[int]]
     forks = [seq for seq in both if told[0]["changes"][seq] != told[1]["changes"][seq]]
     live = read_whole(shop)
     result = {
-        "points": {verb: len(at) for verb, at in points.items()}, "points met": len(met), "kills": kills, "reads": sum(t["reads"] for t in told),
-        "changes": live.seq, "wrong": [w for t in told for w in t["wrong"]] + [f"change {s} is two" for s in forks],
+        "points": {verb: len(at) for verb, at in points.items()},
+        "points met": len(met),
+        "kills": kills,
+        "reads": sum(t["reads"] for t in told),
+        "changes": live.seq,
+        "wrong": [w for t in told for w in t["wrong"]] + [f"change {s} is two" for s in forks],
         "died": len(lost),
-    }  # fmt: skip
+    }
     (here / "result.json").write_text(json.dumps(result))
 
 

@@ -156,7 +156,7 @@ def spoil(store: Store, taken: Snapshot) -> Snapshot:
     hostile = replace(taken, id="e" * 32, asof=(STARTED + timedelta(seconds=1)).isoformat())
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rows.parquet"
-        tables.write(path, pa.Table.from_pylist(rows, schema=SNAPSHOT).to_batches(), SNAPSHOT)
+        tables.write(path, pa.Table.from_pylist(rows, schema=SNAPSHOT).to_batches(), SNAPSHOT, store.owner)
         store.create(ingest.rows_key(hostile.id), path)
     store.create(f"snapshots/log/{hostile.asof}.json", json.dumps(asdict(hostile)).encode())
     return hostile

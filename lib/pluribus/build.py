@@ -44,7 +44,7 @@ def build(
     Raises CatalogRejected when no product has content, RunError when the index misses its recall promise.
     """
     shelf = vectors.Shelf(store, fingerprint, model.width)
-    path = store.local(products_key)
+    path = tables.local(store, products_key)
     rows = tables.read(path, [*texts.COLUMNS, "pictures"])
     image, has_image = picture_vectors(shelf, rows)
     text, has_text = text_vectors(shelf, texts.product_texts(rows, model.text))
@@ -75,8 +75,8 @@ def build(
             }
         )
         here = Path(folder)
-        tables.write(here / "vectors.parquet", table.to_batches(), table.schema)
-        tables.write(here / "products.parquet", tables.batches(path, tables.BATCH_ROWS), SNAPSHOT)
+        tables.write(here / "vectors.parquet", table.to_batches(), table.schema, store.owner)
+        tables.write(here / "products.parquet", tables.batches(path, tables.BATCH_ROWS), SNAPSHOT, store.owner)
         (here / "index.faiss").write_bytes(built.data)
         (here / "words.npz").write_bytes(lexical.build(texts.words(rows)).dump())
         (here / "build.json").write_text(json.dumps(report))

@@ -35,7 +35,7 @@ def embed(store: Store, *, products_key: str, model: Model, fingerprint: str, en
     `.images(list of JPEG bytes)` and `.texts(list of str)`.
     """
     shelf = vectors.Shelf(store, fingerprint, model.width)
-    rows = tables.read(store.local(products_key), [*texts.COLUMNS, "pictures"])
+    rows = tables.read(tables.local(store, products_key), [*texts.COLUMNS, "pictures"])
     changes = probes.changed_pictures(rows)
     contents = {vectors.picture_key(c): c for c in rows["pictures"].combine_chunks().flatten().to_pylist()}
     said = {vectors.text_key(text): text for text in wanted_texts(rows, model)}

@@ -94,7 +94,7 @@ def ingest(store: Store, *, feeds: tuple[Feed, ...], images: Images, limits: Lim
         deliveries = [_receive(store, feed, here, limits) for feed in feeds]
         feed_key = _feed_key(deliveries, images, last if feeds[0].mode == "delta" else None)
         if last and last.feed_key == feed_key:
-            rows, deleted = store.local(rows_key(last.id)), last.deleted
+            rows, deleted = tables.local(store, rows_key(last.id)), last.deleted
         else:
             rows, deleted = _parse(store, deliveries, last, here, limits)
         filled = here / "filled.parquet"
@@ -107,8 +107,9 @@ def ingest(store: Store, *, feeds: tuple[Feed, ...], images: Images, limits: Lim
             raise CatalogRejected("the feed holds no row", expected="at least one product", do="look at the delivery")
         ledger, fetched, size_bytes = _pictures(store, filled, settings=images, now=now)
         joined = here / "rows.parquet"
-        tables.write(joined, tables.stream(JOIN_PICTURES, rows=filled, ledger=ledger), SNAPSHOT)
+        tables.write(joined, tables.stream(JOIN_PICTURES, rows=filled, ledger=ledger), SNAPSHOT, store.owner)
         snapshot = Snapshot(
+            shop=store.owner,
             id=tables.query(DIGEST, rows=joined)["digest"][0].as_py()[:32],
             asof=now.isoformat(),
             feed_key=feed_key,
@@ -140,6 +141,9 @@ def history(store: Store) -> Iterator[Snapshot]:
     """Every snapshot this shop ever took, oldest first."""
     for item in store.items("snapshots/log/"):
         entry = json.loads(store.get(item.key))
+        if entry.get("shop", "") != store.owner:
+            raise FeedError(f"{store.url}/{item.key} is of shop {entry.get('shop')!r:.80}", expected=repr(store.owner),
+                            do="find out who wrote it")  # fmt: skip
         yield Snapshot(**entry | {"feeds": tuple(entry["feeds"])})
 
 
@@ -213,7 +217,7 @@ def _parse(
     store: Store, deliveries: list[Delivery], last: Snapshot | None, here: Path, limits: Limits
 ) -> tuple[Path, int]:
     """All deliveries in order, each a new catalog or a change to the one before it."""
-    rows = store.local(rows_key(last.id)) if last and deliveries[0].feed.mode == "delta" else None
+    rows = tables.local(store, rows_key(last.id)) if last and deliveries[0].feed.mode == "delta" else None
     deleted = 0
     for number, delivery in enumerate(deliveries):
         parsed = here / f"delivery{number}.parquet"

@@ -28,7 +28,7 @@ NEWEST = "select * from ledger qualify row_number() over (partition by ref order
 
 def ledger(store: Store, recipe: str) -> pa.Table:
     """What is known of every picture reference under a recipe: one LEDGER row each."""
-    parts = [tables.read(store.local(item.key)) for item in store.items(f"images/ledger/{recipe}/")]
+    parts = [tables.read(tables.local(store, item.key)) for item in store.items(f"images/ledger/{recipe}/")]
     if not parts:
         return LEDGER.empty_table()
     return tables.query(NEWEST, ledger=pa.concat_tables(parts)).cast(LEDGER)
@@ -69,7 +69,7 @@ def load(store: Store, contents: Sequence[str], batch: int = 512) -> Iterator[tu
 
     Raises ReleaseError when the ledger knows nothing of one of them.
     """
-    every = [tables.read(store.local(item.key), ["content", "pack"]) for item in store.items("images/ledger/")]
+    every = [tables.read(tables.local(store, item.key), ["content", "pack"]) for item in store.items("images/ledger/")]
     table = pa.concat_tables([LEDGER.empty_table().select(["content", "pack"]), *every])
     where = dict(zip(table["content"].to_pylist(), table["pack"].to_pylist(), strict=True))
     wanted: dict[str, set[str]] = {}
@@ -80,7 +80,7 @@ def load(store: Store, contents: Sequence[str], batch: int = 512) -> Iterator[tu
             )
         wanted.setdefault(where[content], set()).add(content)
     for pack, of_pack in sorted(wanted.items()):
-        for part in tables.batches(store.local(pack), batch):
+        for part in tables.batches(tables.local(store, pack), batch):
             rows = [
                 (c, p)
                 for c, p in zip(part["content"].to_pylist(), part["picture"].to_pylist(), strict=True)
@@ -100,7 +100,7 @@ def _pack(store: Store, waiting: dict[str, bytes], where: dict[str, str]) -> int
 def _create(store: Store, prefix: str, table: pa.Table) -> tuple[str, int]:
     with tempfile.TemporaryDirectory(prefix="pluribus-") as folder:
         path = Path(folder) / "part.parquet"
-        tables.write(path, table.to_batches(), table.schema)
+        tables.write(path, table.to_batches(), table.schema, store.owner)
         key = f"{prefix}{hashlib.sha256(path.read_bytes()).hexdigest()}.parquet"
         store.create(key, path)
         return key, path.stat().st_size

@@ -229,6 +229,7 @@ class Model:
 class Snapshot:
     """A shop's catalog as it was read at one moment: the key of everything made of it."""
 
+    shop: str = ""
     id: str  # digest of the rows' content; the same catalog in other bytes or another order is the same snapshot
     asof: str  # when it was read, ISO 8601 UTC
     feed_key: str  # digest of the raw feeds and of how they are read

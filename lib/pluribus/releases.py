@@ -9,6 +9,7 @@ shop was compared with the shop that was asked for. `publish` is the writing hal
 """
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -156,6 +157,12 @@ def open_release(shop_store: Store, *, shop: str, release: str | None = None, le
             before = now.seq
             continue
         return Release(shop_store, manifest, digest, now.seq)
+
+
+def unsealed(shop_store: Store, *, shop: str, release: str, files: Mapping[str, File]) -> Release:
+    """A release that is still being built, for the stages after its build: its files are compared like any other's."""
+    made = Manifest(shop=shop, release=release, asof="", input_key="", created="", files=files, facts={})
+    return Release(shop_store, made, "", 0)
 
 
 def history(shop_store: Store, *, shop: str) -> list[Entry]:

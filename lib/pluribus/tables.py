@@ -11,10 +11,15 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from pluribus.errors import ReleaseError
+
+if TYPE_CHECKING:
+    from pluribus.store import Store
 
 MEMORY_LIMIT = "1GB"  # DuckDB spills beyond it; Arrow buffers come on top
 BATCH_ROWS = 20_000
@@ -47,13 +52,31 @@ def batches(path: Path, n_rows: int, columns: list[str] | None = None) -> Iterat
         yield from file.iter_batches(n_rows, columns=columns)
 
 
-def write(path: Path, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> int:
-    """Write batches as one Parquet file; returns how many rows there were."""
+def local(store: "Store", key: str) -> Path:
+    """A Parquet file of a store, once its footer names the store's shop. Raises Missing, and ReleaseError.
+
+    A file in the wrong place, by a mistaken copy or on purpose, must not become another shop's products.
+    """
+    path = store.local(key)
+    try:
+        found = (pq.read_metadata(path).metadata or {}).get(b"shop", b"").decode("utf-8", "replace")
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ReleaseError(f"{store.url}/{key} is damaged: {error}", do="refresh the shop anew") from error
+    if found != store.owner:
+        raise ReleaseError(
+            f"{store.url}/{key} is of shop {found!r:.80}", expected=repr(store.owner), do="find out who wrote it"
+        )
+    return path
+
+
+def write(path: Path, batches: Iterable[pa.RecordBatch], schema: pa.Schema, owner: str = "") -> int:
+    """Write batches as one Parquet file, which says whose it is; returns how many rows there were."""
     n_rows = 0
-    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+    said = schema.with_metadata({"shop": owner}) if owner else schema
+    with pq.ParquetWriter(path, said, compression="zstd") as writer:
         for batch in batches:
             n_rows += batch.num_rows
-            writer.write_table(pa.Table.from_batches([batch]).cast(schema), row_group_size=BATCH_ROWS)
+            writer.write_table(pa.Table.from_batches([batch]).cast(said), row_group_size=BATCH_ROWS)
     return n_rows
 
 

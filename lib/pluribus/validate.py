@@ -62,6 +62,7 @@ class Finding:
 class Validation:
     """The judgement on a snapshot: ids, counts and findings."""
 
+    shop: str
     key: str  # prefix of its files
     rows: int
     accepted: int
@@ -109,7 +110,7 @@ def validate(
     catalog shrank too far below `live_products`; ConfigError when a suite does not load.
     """
     prefix = validation_prefix(snapshot, suites)
-    path = store.local(rows_key)
+    path = tables.local(store, rows_key)
     judged = tables.query(JUDGED, rows=path)
     findings, bad = _judge(judged, suites)
     quarantined = pa.table(
@@ -118,12 +119,12 @@ def validate(
     with tempfile.TemporaryDirectory(prefix="pluribus-") as folder:
         products, quarantine = Path(folder) / "products.parquet", Path(folder) / "quarantine.parquet"
         rows = path
-        n_good = tables.write(products, tables.stream(SPLIT_GOOD, rows=rows, bad=quarantined), SNAPSHOT)
-        n_bad = tables.write(quarantine, tables.stream(SPLIT_BAD, rows=rows, bad=quarantined), QUARANTINE)
+        n_good = tables.write(products, tables.stream(SPLIT_GOOD, rows=rows, bad=quarantined), SNAPSHOT, store.owner)
+        n_bad = tables.write(quarantine, tables.stream(SPLIT_BAD, rows=rows, bad=quarantined), QUARANTINE, store.owner)
         assert n_good + n_bad == judged.num_rows, "every row is accepted or quarantined"
         size_bytes = products.stat().st_size + quarantine.stat().st_size
         tally = _tally(bad.values())
-        validation = Validation(prefix, judged.num_rows, n_good, n_bad, tuple(findings), tally, size_bytes)
+        validation = Validation(store.owner, prefix, judged.num_rows, n_good, n_bad, tuple(findings), tally, size_bytes)
         contents: dict[str, bytes | Path] = {
             "products.parquet": products,
             "quarantine.parquet": quarantine,
@@ -143,7 +144,10 @@ def newest(store: Store) -> tuple[dict[str, Any], Path]:
         raise CatalogRejected("no catalog of this shop was ever judged", do="refresh the shop first")
     key = max(reports, key=lambda item: (item.modified, item.key)).key
     report: dict[str, Any] = json.loads(store.get(key))
-    return report, store.local(key.removesuffix("report.json") + "quarantine.parquet")
+    if report.get("shop", "") != store.owner:
+        raise CatalogRejected(f"{store.url}/{key} is of shop {report.get('shop')!r:.80}", expected=repr(store.owner),
+                              do="find out who wrote it")  # fmt: skip
+    return report, tables.local(store, key.removesuffix("report.json") + "quarantine.parquet")
 
 
 def _judge(judged: pa.Table, suites: list[dict[str, Any]]) -> tuple[list[Finding], dict[int, list[str]]]:

@@ -40,7 +40,7 @@ class Shelf:
     def __init__(self, store: Store, fingerprint: str, width: int) -> None:
         self.store, self.width = store, width
         self.prefix = f"vectors/{fingerprint}/"
-        self._parts = [store.local(item.key) for item in store.items(self.prefix)]
+        self._parts = [tables.local(store, item.key) for item in store.items(self.prefix)]
         self._keys = {key for part in self._parts for key in tables.read(part, ["key"])["key"].to_pylist()}
 
     def missing(self, keys: Sequence[bytes]) -> list[bytes]:
@@ -52,7 +52,7 @@ class Shelf:
         wanted = set(keys)
         found: dict[bytes, str] = {}
         for item in self.store.items(self.prefix):
-            there = tables.read(self.store.local(item.key), ["key"])["key"].to_pylist()
+            there = tables.read(tables.local(self.store, item.key), ["key"])["key"].to_pylist()
             found |= dict.fromkeys(wanted.intersection(there), item.key)
         return found
 
@@ -63,7 +63,7 @@ class Shelf:
         table = pa.table({"key": _binary(list(keys), 32), "vector": _fixed(flat)})
         with tempfile.TemporaryDirectory(prefix="pluribus-") as folder:
             path = Path(folder) / "part.parquet"
-            tables.write(path, table.to_batches(), table.schema)
+            tables.write(path, table.to_batches(), table.schema, self.store.owner)
             key = f"{self.prefix}{hashlib.sha256(path.read_bytes()).hexdigest()}.parquet"
             self.store.create(key, path)
             size_bytes = path.stat().st_size

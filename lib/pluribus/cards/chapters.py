@@ -10,7 +10,7 @@ from typing import Any
 
 from pluribus import evaluate as judged
 from pluribus import ingest as snapshots
-from pluribus import plots, releases
+from pluribus import plots, releases, tables
 from pluribus.cards import glimpses, layout, pages
 from pluribus.cards.pages import percent
 from pluribus.cards.thumbnails import thumbnails
@@ -28,7 +28,7 @@ def ingest(store: Store, job: Job) -> list[Any]:
     taken = snapshots.latest(store, job.snapshot) if job.snapshot else None
     if taken is None:
         return [_trouble(store, job), layout.commands({f"pluribus refresh --shops {job.shop}": "once it is mended"})]
-    path = store.local(snapshots.rows_key(taken.id))
+    path = tables.local(store, snapshots.rows_key(taken.id))
     known = {
         "snapshot": taken.id,
         "read": taken.asof[:19],
@@ -77,7 +77,7 @@ def validate(store: Store, job: Job) -> list[Any]:
         _link(store, prefix),
         layout.table(reasons),
         layout.chart(plots.bars(report["reasons"], "quarantined rows", colour=plots.RED)) if len(reasons) > 1 else None,
-        _refused(store, glimpses.refused(store.local(prefix + "quarantine.parquet"), ROWS_SHOWN)),
+        _refused(store, glimpses.refused(tables.local(store, prefix + "quarantine.parquet"), ROWS_SHOWN)),
         layout.table(warnings),
         layout.commands(commands) if reasons else None,
     ]
@@ -87,7 +87,7 @@ def embed(store: Store, job: Job) -> list[Any]:
     """What the vectors are made of."""
     if job.reason or not job.validation:
         return [_trouble(store, job)]
-    path = store.local(job.validation + "products.parquet")
+    path = tables.local(store, job.validation + "products.parquet")
     shelf: dict[str, list[int]] = {}
     for item in store.items("vectors/"):
         shelf.setdefault(item.key.split("/")[1], []).append(item.size_bytes)

@@ -47,14 +47,14 @@ def _where(store: Store, wanted: list[str]) -> dict[str, str]:
         left = [content for content in wanted if content not in where]
         if not left:
             break
-        rows = tables.query(FIND, {"wanted": left}, ledger=store.local(item.key)).to_pylist()
+        rows = tables.query(FIND, {"wanted": left}, ledger=tables.local(store, item.key)).to_pylist()
         where |= {row["content"]: row["pack"] for row in rows if row["pack"]}
     return where
 
 
 def _read(store: Store, pack: str, wanted: set[str], side_px: int) -> dict[str, str]:
     found: dict[str, str] = {}
-    for batch in tables.batches(store.local(pack), BATCH) if wanted else ():
+    for batch in tables.batches(tables.local(store, pack), BATCH) if wanted else ():
         for place, content in enumerate(batch["content"].to_pylist()):
             if content in wanted:
                 found[content] = pixels.data_uri(batch["picture"][place].as_py(), side_px)

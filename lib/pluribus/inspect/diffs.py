@@ -120,7 +120,7 @@ def _quarantine(shop_store: Store, release: releases.Release) -> tuple[dict[str,
     prefix = release.manifest.facts["validation"]
     try:
         report = json.loads(shop_store.get(prefix + "report.json"))
-        rows = tables.read(shop_store.local(prefix + "quarantine.parquet"), ["product_id"])
+        rows = tables.read(tables.local(shop_store, prefix + "quarantine.parquet"), ["product_id"])
     except Missing:  # its snapshot was pruned
         return {}, set()
     return report["reasons"], set(rows["product_id"].to_pylist()) - {None}

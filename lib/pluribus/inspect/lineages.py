@@ -82,7 +82,7 @@ def _refused(own: Store, opened: releases.Release, entry: Snapshot | None, shop:
     """A product in the quarantine of the release's snapshot, or of a newer one."""
     for prefix in dict.fromkeys((opened.manifest.facts["validation"], _newest(own))):
         try:
-            path = own.local(prefix + "quarantine.parquet")
+            path = tables.local(own, prefix + "quarantine.parquet")
         except Missing:
             continue
         rows = tables.query(BY_ID, {"product_id": product_id}, rows=path).to_pylist()

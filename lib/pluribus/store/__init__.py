@@ -37,6 +37,10 @@ class Store(Protocol):
     def url(self) -> str:
         """The location as shown to people; holds no secret."""
 
+    @property
+    def owner(self) -> str:
+        """The shop whose part this is ("" outside of shops/<shop>): what is kept here says so, and is asked."""
+
     def get(self, key: str) -> bytes:
         """The whole object. Raises Missing."""
 
@@ -96,6 +100,11 @@ class View:
     @property
     def url(self) -> str:
         return f"{self.ground.url}/{self.prefix}".rstrip("/")
+
+    @property
+    def owner(self) -> str:
+        _, shops, inside = f"/{self.prefix}".rpartition("/shops/")
+        return inside.partition("/")[0] if shops else ""
 
     def get(self, key: str) -> bytes:
         return self.ground.get_tagged(self._full(key))[0]
