@@ -22,7 +22,7 @@ ROWS = [
     {"plan", "ingest", "validate", "embed", "build", "evaluate", "publish", "train"}  # stages, composed by the flow
     | {"recommend", "compare", "classify", "explain"},  # uses of a release, each given an opened one
     {"answers", "plots", "newshop", "launch", "doctor", "mini", "inspect"},  # faces: what people see of it
-    {"cards"},
+    {"cards", "serve"},
     {"app"},
     {"cli"},
 ]
@@ -41,7 +41,11 @@ OWNERS = {
     "openvino": {"models"},
     "torch": {"models", "train", "mini", "doctor"},  # doctor asks for the GPU
     "torchvision": {"models", "train"},
-    "pydantic": {"settings"},
+    "pydantic": {"settings", "serve"},
+    "fastapi": {"serve"},
+    "starlette": {"serve"},
+    "uvicorn": {"serve"},
+    "prometheus_client": {"serve"},
     "metaflow": {"cards", "doctor", "inspect"},
     "altair": {"plots"},
     "sklearn": {"explain"},
@@ -122,6 +126,9 @@ def test_importing_everything_loads_no_heavy_library_and_writes_nothing(tmp_path
         "httpx",
         "defusedxml",
         "selectolax",
+        "fastapi",
+        "starlette",
+        "prometheus_client",
     }
     heavy = sorted(set(OWNERS) - light)
     code = f"import sys\nfor name in {names}: __import__(name)\nprint([m for m in {heavy} if m in sys.modules])"

@@ -6,7 +6,14 @@ What goes wrong is one line on standard error and an exit code that is not 0; `-
 import os
 import sys
 
-from pluribus.cli import bundled, inspecting, operating, reading, refreshing  # noqa: F401 - each adds its verbs to `app`
+from pluribus.cli import (  # noqa: F401 - each adds its verbs to `app`
+    bundled,
+    inspecting,
+    operating,
+    reading,
+    refreshing,
+    serving,
+)
 from pluribus.cli.context import app
 from pluribus.errors import ConfigError, PluribusError
 

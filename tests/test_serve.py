@@ -1,0 +1,254 @@
+"""The service answers what the library answers, to whom it may, and fails in one shape."""
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import httpx
+import pytest
+
+from pluribus import search
+from pluribus.serve import keys
+from pluribus.store import Store, open_store
+
+SHOPS = ("atelier", "hearth", "outpost")
+
+
+class Service:
+    """A service in a process of its own, over its own copy of a store."""
+
+    def __init__(self, store: Store, *options: str) -> None:
+        self.store = store
+        command = [sys.executable, "-c", "from pluribus.cli import main; main()", "--store", store.url, "serve"]
+        self.process = subprocess.Popen([*command, "--port", "0", *options], stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout
+        told = self.process.stdout.readline()
+        self.url = next((word for word in told.split() if word.startswith("http://127.0.0.1:")), "")
+        assert self.url, f"the service did not start: {told}"
+        self.keys = {shop: keys.new(store, shop) for shop in SHOPS}
+        self.operator = keys.new(store)
+        self.client = httpx.Client(base_url=self.url, timeout=60, trust_env=False)
+
+    def ask(self, shop: str, path: str = "", *, key: str | None = None, **asked: Any) -> httpx.Response:
+        """GET without members, else POST them as JSON; with the shop's own key unless another is given."""
+        headers = {"Authorization": f"Bearer {self.keys.get(shop) if key is None else key}"}
+        if asked:
+            return self.client.post(f"/v1/shops/{shop}{path}", json=asked, headers=headers)
+        return self.client.get(f"/v1/shops/{shop}{path}", headers=headers)
+
+    def close(self) -> None:
+        self.client.close()
+        self.process.terminate()
+        self.process.communicate(timeout=30)
+
+
+@pytest.fixture(scope="module")
+def service(demo_store: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    folder = tmp_path_factory.mktemp("service") / "store"
+    shutil.copytree(demo_store, folder)
+    running = Service(open_store(str(folder)), "--rate", "100000")
+    yield running
+    running.close()
+
+
+def failed(answer: httpx.Response, status: int, code: str) -> dict[str, str]:
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/json"
+    (told,) = answer.json().values()
+    assert set(told) == {"code", "message", "expected", "do"}
+    assert told["code"] == code
+    return told
+
+
+def command(service: Service, *arguments: str) -> Any:
+    run = [sys.executable, "-c", "from pluribus.cli import main; main()", "--store", service.store.url, *arguments]
+    return json.loads(subprocess.run([*run, "--json"], capture_output=True, text=True, check=True).stdout)
+
+
+def near(a: list[tuple[str, float]], b: list[tuple[str, float]]) -> bool:
+    """The same products in the same order with the same scores, but for rounding."""
+    return [name for name, _ in a] == [name for name, _ in b] and all(
+        abs(x - y) < 1e-3 for (_, x), (_, y) in zip(a, b, strict=True)
+    )
+
+
+# ---------------------------------------------------------------------------------------------- the same by every way
+
+
+@pytest.mark.parametrize("shop", SHOPS)
+def test_search_is_the_same_by_library_command_and_service(service: Service, shop: str) -> None:
+    opened = search.open(service.store, shop)
+    for query in ("red dress", "blue vase", "a light green backpack with stripes"):
+        told = service.ask(shop, "/search", query=query, k=7).json()
+        library = [(hit.product_id, hit.score) for hit in opened.query(query, 7)]
+        assert library
+        assert near([(hit["product_id"], hit["score"]) for hit in told["hits"]], library)
+        assert told["release"] == opened.release.manifest.release
+        lines = command(service, "search", shop, query, "-k", "7")
+        assert near([(line["product_id"], line["score"]) for line in lines], library)
+
+
+def test_a_product_is_the_row_that_the_shop_delivered(service: Service) -> None:
+    (row,) = search.open(service.store, "hearth").get(["HE-1001"])
+    assert service.ask("hearth", "/products/HE-1001").json()["product"] == json.loads(json.dumps(row, default=str))
+
+
+def test_what_is_live_can_be_asked(service: Service) -> None:
+    told = service.ask("outpost").json()
+    manifest = search.open(service.store, "outpost").release.manifest
+    assert (told["release"], told["products"]) == (manifest.release, manifest.facts["products"])
+    assert told["trouble"] == ""
+
+
+# --------------------------------------------------------------------------------------------------------- who may
+
+
+def routes(service: Service) -> list[tuple[str, str]]:
+    """Every route of a shop: method, and path below the shop."""
+    paths = service.client.get("/openapi.json").json()["paths"]
+    prefix = "/v1/shops/{shop}"
+    return [
+        (method.upper(), path.removeprefix(prefix).replace("{product_id}", "HE-1001"))
+        for path, methods in paths.items()
+        for method in methods
+        if path.startswith(prefix)
+    ]
+
+
+def test_no_key_opens_another_shop_on_any_route(service: Service) -> None:
+    found = routes(service)
+    assert len(found) >= 3
+    nobody = "plu_" + "x" * 43
+    for method, path in found:
+        for shop in (*SHOPS, "nosuchshop", "..", "ATELIER"):
+            strangers = [key for of, key in service.keys.items() if of != shop]
+            for key in (*strangers, service.operator, nobody, "", "plu_", service.keys["atelier"][:-1] + "~"):
+                headers = {"Authorization": f"Bearer {key}"}
+                answer = service.client.request(method, f"/v1/shops/{shop}{path}", headers=headers, content=b"{")
+                if shop == "..":
+                    assert answer.status_code in (401, 404)
+                    continue
+                failed(answer, 401, "unauthorised")
+        for shop in SHOPS:
+            headers = {"Authorization": f"Bearer {service.keys[shop]}"}
+            answer = service.client.request(method, f"/v1/shops/{shop}{path}", headers=headers, content=b"{")
+            assert answer.status_code != 401
+
+
+def test_an_unknown_shop_and_a_wrong_key_are_told_the_same(service: Service) -> None:
+    key = service.keys["atelier"]
+    answers = [service.ask(shop, "/search", key=key, query="x") for shop in ("hearth", "nosuchshop")]
+    assert len({(answer.status_code, answer.content, str(sorted(answer.headers))) for answer in answers}) == 1
+
+
+def test_a_path_cannot_smuggle_another_shop(service: Service) -> None:
+    headers = {"Authorization": f"Bearer {service.keys['atelier']}"}
+    for path in (
+        "atelier%2F..%2Fhearth",
+        "atelier/../hearth",
+        "%68earth",
+        "hearth%00",
+        "atelier%2Fproducts/../../hearth",
+    ):
+        answer = service.client.get(f"/v1/shops/{path}", headers=headers)
+        assert answer.status_code in (401, 404), path
+
+
+def test_metrics_open_to_the_operator_only_and_health_names_no_shop(service: Service) -> None:
+    service.ask("atelier", "/search", query="red")
+    failed(service.client.get("/metrics"), 401, "unauthorised")
+    failed(
+        service.client.get("/metrics", headers={"Authorization": f"Bearer {service.keys['atelier']}"}),
+        401,
+        "unauthorised",
+    )
+    told = service.client.get("/metrics", headers={"Authorization": f"Bearer {service.operator}"}).text
+    assert 'pluribus_requests_total{shop="atelier",status="200",use="search"}' in told
+    assert "nosuchshop" not in told
+    healthy = service.client.get("/healthz").json()
+    assert healthy["status"] == "ok"
+    assert not any(shop in json.dumps(healthy) for shop in SHOPS)
+
+
+def test_keys_are_shown_once_and_revoked_by_their_id(service: Service) -> None:
+    made = command(service, "keys", "hearth", "--new")[0]["key"]
+    held = b"".join(service.store.get(item.key) for item in service.store.items("shops/hearth/keys/"))
+    assert made.encode() not in held
+    assert service.ask("hearth", key=made).status_code == 200
+    identity = command(service, "keys", "hearth")[-1]["key"]
+    assert command(service, "keys", "hearth", "--revoke", identity) == [{"revoked": identity}]
+    assert not keys.Keys(service.store).opens("hearth", made)
+    assert keys.Keys(service.store).opens("hearth", service.keys["hearth"])
+
+
+def test_a_key_copied_to_another_shops_place_does_not_open_it(service: Service) -> None:
+    """Whoever can write one shop's prefix only must not gain from a record that says another shop."""
+    made = keys.new(service.store, "atelier")
+    name = f"keys/{hashlib.sha256(made.encode()).hexdigest()}.json"
+    service.store.create(f"shops/outpost/{name}", service.store.get(f"shops/atelier/{name}"))
+    assert not keys.Keys(service.store).opens("outpost", made)
+
+
+# ------------------------------------------------------------------------------------------------- what is refused
+
+
+def test_what_cannot_be_meant_is_said_in_one_shape(service: Service) -> None:
+    for wrong in (
+        {"query": ""},
+        {"query": "x", "k": 0},
+        {"query": "x", "k": 101},
+        {"query": "x", "kk": 1},
+        {"query": 3},
+    ):
+        failed(service.ask("atelier", "/search", **wrong), 422, "invalid")
+    failed(service.ask("atelier", "/search", query="  "), 422, "invalid")
+    failed(service.ask("atelier", "/products/nope"), 404, "not_found")
+    failed(service.ask("atelier", "/nothing"), 404, "not_found")
+    failed(service.ask("atelier", "/search"), 405, "method_not_allowed")
+    headers = {"Authorization": f"Bearer {service.keys['atelier']}", "Content-Type": "application/json"}
+    for body in (b"", b"{", b'{"query": "\xff"}', rb'{"query": "\ud800"}', b"[" * 100_000, b'{"query": NaN}'):
+        answer = service.client.post("/v1/shops/atelier/search", content=body, headers=headers)
+        assert answer.status_code in (400, 422), (body[:20], answer.text)
+        failed(answer, answer.status_code, "invalid" if answer.status_code == 422 else "bad_request")
+
+
+def test_too_much_is_refused_before_it_is_read(service: Service) -> None:
+    headers = {"Authorization": f"Bearer {service.keys['atelier']}"}
+    told = {"content-length": str(2**40)}
+    with service.client.stream(
+        "POST", "/v1/shops/atelier/search", headers=headers | told, content=iter([b"x"])
+    ) as answer:
+        assert answer.status_code == 413
+
+    def endless() -> Iterator[bytes]:
+        while True:
+            yield b"x" * 65_536
+
+    with suppress(httpx.TransportError):  # it was closed on us while we went on sending: as good
+        failed(service.client.post("/v1/shops/atelier/search", headers=headers, content=endless()), 413, "too_large")
+    stranger = service.client.post("/v1/shops/atelier/search", content=b"x" * 2**24)
+    failed(stranger, 401, "unauthorised")
+
+
+def test_a_shop_that_asks_too_often_or_too_much_is_told_when_and_only_that_shop(service: Service) -> None:
+    slow = Service(service.store, "--rate", "1", "--timeout-s", "0.0001")
+    try:
+        answers = [slow.ask("atelier", "/search", query="red") for _ in range(4)]
+        assert [answer.status_code for answer in answers[:2]] == [504, 504]
+        failed(answers[0], 504, "timeout")
+        assert int(answers[-1].headers["retry-after"]) >= 1
+        failed(answers[-1], 429, "too_many")
+        assert slow.ask("hearth", "/search", query="red").status_code == 504
+    finally:
+        slow.close()
+
+
+def test_a_flood_of_guessed_keys_is_slowed_down(service: Service) -> None:
+    statuses = [service.ask("atelier", key=f"plu_{i:043d}").status_code for i in range(120)]
+    assert set(statuses) == {401, 429}
+    assert service.ask("atelier").status_code == 200  # who has shown a good key is not held up
