@@ -21,7 +21,6 @@ from pluribus.serve.keys import Keys
 
 LOG = logging.getLogger(__name__)
 OF_A_SHOP = re.compile(r"/v1/shops/([^/]*)(?:/([^/]*))?")
-GUESSES_A_S = 20.0  # keys of one address that the store had to be asked about, and that it did not know
 BUCKETS = 10_000
 
 
@@ -34,6 +33,7 @@ class Limits:
     rate: float = 500.0  # requests a second of one shop, on average
     burst: float = 1000.0  # and at once
     at_once: int = 256  # requests in the house
+    guesses: float = 20.0  # keys a second of one address that the store has to be asked about; three times that at once
 
 
 class Buckets:
@@ -60,7 +60,7 @@ class Gate:
 
     def __init__(self, app: Any, *, keys: Keys, limits: Limits, counters: Counters) -> None:
         self._app, self._keys, self._limits, self._counters = app, keys, limits, counters
-        self._shops, self._guesses = Buckets(limits.rate, limits.burst), Buckets(GUESSES_A_S, 3 * GUESSES_A_S)
+        self._shops, self._guesses = Buckets(limits.rate, limits.burst), Buckets(limits.guesses, 3 * limits.guesses)
         self._inside = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -83,6 +83,8 @@ class Gate:
                 receive = await self._whole(scope, receive)
                 await self._app(scope, receive, telling)
             else:
+                if _has_body(scope):
+                    refused.headers["connection"] = "close"
                 await refused(scope, receive, telling)
         except _Refused as error:
             await error.response(scope, receive, telling)
@@ -135,11 +137,10 @@ class Gate:
     async def _whole(self, scope: Scope, receive: Receive) -> Receive:
         """The body, all of it, within its size and time; then a `receive` that gives it."""
         most = self._limits.body_bytes
-        headers = dict(scope["headers"])
-        declared = headers.get(b"content-length", b"0")
+        declared = dict(scope["headers"]).get(b"content-length", b"0")
         if declared.isdigit() and int(declared) > most:
             raise _Refused(413, f"a body of {int(declared):,} bytes", expected=f"at most {most:,}")
-        if declared == b"0" and b"transfer-encoding" not in headers:
+        if not _has_body(scope):
             return receive
         parts = bytearray()
         try:
@@ -166,7 +167,7 @@ class Gate:
 class _Refused(Exception):
     def __init__(self, status: int, message: str, *, expected: str = "") -> None:
         super().__init__(message)
-        self.response = troubles.response(status, message, expected=expected)
+        self.response = troubles.response(status, message, expected=expected, close=True)
 
 
 def _bearer(scope: Scope) -> str:
@@ -175,6 +176,11 @@ def _bearer(scope: Scope) -> str:
             kind, _, key = value.decode("latin-1").partition(" ")
             return key.strip() if kind.lower() == "bearer" else ""
     return ""
+
+
+def _has_body(scope: Scope) -> bool:
+    headers = dict(scope["headers"])
+    return headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers
 
 
 def _unknown() -> Any:

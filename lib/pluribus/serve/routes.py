@@ -6,8 +6,9 @@ from fastapi import APIRouter, Depends, Path, Request, Security
 from fastapi.responses import Response
 from fastapi.security import HTTPBearer
 
+from pluribus import recommend
 from pluribus.errors import ConfigError
-from pluribus.search import Searcher
+from pluribus.search import Searcher, terms
 from pluribus.serve import words
 from pluribus.serve.desk import Desk
 from pluribus.serve.troubles import NotFound
@@ -66,14 +67,39 @@ async def live(shop: Shop, desk: At) -> Response:
     return await desk.answer(shop, told)
 
 
-@router.post("/search", response_model=words.Found)
+@router.post("/search", response_model=words.Searched)
 async def search(shop: Shop, desk: At, asked: words.Search) -> Response:
-    """The products that fit best."""
-    return await desk.answer(shop, lambda opened: _found(opened.query(asked.query, asked.k)))
+    """The products that fit words, a picture or both best."""
+    pictures = [(words.picture(asked.image), asked.image_weight)] if asked.image else []
+    question = [*pictures, *(terms(asked.query) if asked.query or not pictures else ())]
+
+    def told(opened: Searcher) -> dict[str, Any]:
+        hits = opened.query(
+            question, asked.k, filters=asked.filters, hybrid=asked.hybrid, diversity=asked.diversity,
+            collapse=asked.collapse, cutoff=asked.cutoff,
+        )  # fmt: skip
+        return _found(hits) | {"facets": opened.facets(asked.facets, filters=asked.filters) if asked.facets else {}}
+
+    return await desk.answer(shop, told)
+
+
+@router.post("/similar", response_model=words.Found)
+async def similar(shop: Shop, desk: At, asked: words.Similar) -> Response:
+    """The products most like a product, or like a picture."""
+    picture = words.picture(asked.image) if asked.image else None
+
+    def told(opened: Searcher) -> dict[str, Any]:
+        if asked.product_id is not None:
+            _product(opened, asked.product_id)
+        options: dict[str, Any] = {"same_category": asked.same_category, "price_within": asked.price_within}
+        options |= {"filters": asked.filters, "diversity": asked.diversity}
+        return _found(recommend.similar(opened, asked.product_id, asked.k, picture=picture, **options))
+
+    return await desk.answer(shop, told)
 
 
 @router.get("/products/{product_id:path}", response_model=words.Product)
-async def products(shop: Shop, desk: At, product_id: Annotated[str, Path(examples=["at-1000-1"])]) -> Response:
+async def products(shop: Shop, desk: At, product_id: Annotated[str, Path(examples=["AT-1000"])]) -> Response:
     """One product, every field."""
     return await desk.answer(shop, lambda opened: {"product": _product(opened, product_id)})
 

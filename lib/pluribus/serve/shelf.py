@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from threading import Condition, Lock, Thread
 
+import numpy as np
+
 from pluribus import releases, search
 from pluribus.errors import PluribusError, ReleaseError
 from pluribus.models import Encoder
@@ -128,11 +130,13 @@ class Shelf:
     def _opened(self, shop: str) -> search.Searcher:
         """The live release, verified, with the shared encoder, and proven by one query."""
         searcher = search.open(self._store, shop)
-        fingerprint = searcher.encoder.fingerprint
+        encoder = searcher.encoder
+        assert isinstance(encoder, Encoder)
         with self._guard:
-            encoder = self._encoders.setdefault(fingerprint, shared(searcher.encoder, self._counters.encoded))
+            encoder = self._encoders.setdefault(encoder.fingerprint, shared(encoder, self._counters.encoded))
         opened = replace(searcher, encoder=encoder)
-        if not opened.query("a product", 1):
+        opened.query("a product", 1)  # reads what is read on demand
+        if not opened.near(opened.space.fused[:1].astype(np.float32), 1):
             raise ReleaseError(f"release {opened.release.manifest.release} of shop {shop} answers nothing")
         return opened
 
@@ -169,6 +173,6 @@ class Shelf:
 
 
 def held_bytes(searcher: search.Searcher) -> int:
-    """About what an opened release takes, once every use has read what it needs."""
+    """About what an opened release takes, once every use has read what it needs; words lie in a second index."""
     files = searcher.release.manifest.files
-    return int(searcher.products.nbytes) + sum(files[name].size_bytes for name in FILES_HELD if name in files)
+    return 2 * int(searcher.products.nbytes) + sum(files[name].size_bytes for name in FILES_HELD if name in files)

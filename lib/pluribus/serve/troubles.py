@@ -42,9 +42,12 @@ def body(status: int, message: str, *, expected: str = "", do: str = "") -> byte
     return json.dumps({"error": told}).encode()
 
 
-def response(status: int, message: str, *, expected: str = "", do: str = "", retry_s: int = 0) -> Response:
-    """A failure as a whole response."""
+def response(
+    status: int, message: str, *, expected: str = "", do: str = "", retry_s: int = 0, close: bool = False
+) -> Response:
+    """A failure as a whole response. `close` hangs up on a caller who is still sending what nobody will read."""
     headers = {"retry-after": str(retry_s)} if retry_s else {}
+    headers |= {"connection": "close"} if close else {}
     headers |= {"www-authenticate": "Bearer"} if status == 401 else {}
     content = body(status, message, expected=expected, do=do)
     return Response(content, status_code=status, headers=headers, media_type="application/json")

@@ -5,14 +5,21 @@ FastAPI checks requests against these and draws the OpenAPI description from the
 
 import base64
 import binascii
-from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from pluribus import search
+from pluribus.search.searcher import HYBRID
+
 MOST_RESULTS = 100
 Results = Annotated[int, Field(ge=1, le=MOST_RESULTS, description="how many")]
-ProductId = Annotated[str, Field(min_length=1, max_length=1_000, examples=["at-1000-1"])]
+ProductId = Annotated[str, Field(min_length=1, max_length=1_000, examples=["AT-1000"])]
+Filters = Annotated[
+    list[Annotated[str, Field(max_length=1_000)]],
+    Field(max_length=32, description="price<50, brand=Nike, category^=Women, availability=in_stock …", examples=[[]]),
+]
+FacetName = Literal["brand", "category", "colour", "size", "gender", "material", "availability"]
 
 
 def _base64(text: str) -> str:
@@ -41,11 +48,43 @@ class Asked(BaseModel):
 
 
 class Search(Asked):
-    """What a shopper is looking for."""
+    """What a shopper is looking for: words, a picture, or both."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"query": "red dress", "k": 5}]})
-    query: Annotated[str, Field(min_length=1, max_length=1_000, description="what a shopper would type")]
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"query": "red dress", "k": 5},
+                {
+                    "query": "red dress:1, floral:-0.5",
+                    "filters": ["price<50", "category^=Clothing"],
+                    "facets": ["brand"],
+                },
+            ]
+        }
+    )
+    query: Annotated[str, Field(max_length=1_000, description="what a shopper would type; `:` gives weights")] = ""
+    image: Picture | None = None
+    image_weight: Annotated[float, Field(gt=0, le=10, description="of the picture beside words of weight 1")] = 1.0
     k: Results = 10
+    filters: Filters = []
+    hybrid: Annotated[float, Field(ge=0, le=1, description="what words weigh (BM25) beside vectors")] = HYBRID
+    diversity: Annotated[float, Field(ge=0, le=1, description="what a hit may lose for being like another")] = 0.0
+    collapse: Annotated[bool, Field(description="one hit for all variants of a product")] = True
+    cutoff: Annotated[bool, Field(description="nothing at all where the shop has no good match")] = True
+    facets: Annotated[list[FacetName], Field(max_length=8, description="count the values of these fields")] = []
+
+
+class Similar(Asked):
+    """What is like a product, or like a picture."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"product_id": "AT-1000", "k": 5, "price_within": 0.3}]})
+    product_id: ProductId | None = None
+    image: Picture | None = None
+    k: Results = 10
+    filters: Filters = []
+    same_category: Annotated[bool, Field(description="only products of the very same category")] = False
+    price_within: Annotated[float, Field(ge=0, le=10, description="0.2: only prices within 20 %")] | None = None
+    diversity: Annotated[float, Field(ge=0, le=1)] = 0.0
 
 
 class Hit(BaseModel):
@@ -63,6 +102,8 @@ class Hit(BaseModel):
     availability: str | None
     link: str | None
     image: str | None
+    variants: Annotated[int, Field(description="products of its group, itself included")]
+    parts: Annotated[dict[str, float], Field(description="what the score is made of: image, text, lexical")]
 
 
 class Answer(BaseModel):
@@ -76,6 +117,12 @@ class Found(Answer):
     """Products, the best first."""
 
     hits: list[Hit]
+
+
+class Searched(Found):
+    """Products, the best first; and how many of all that meet the filters have each value of a field."""
+
+    facets: dict[str, dict[str, int]]
 
 
 class Product(Answer):
@@ -117,13 +164,15 @@ class Failure(BaseModel):
     error: Trouble
 
 
-def hit(found: Any) -> dict[str, Any]:
+def hit(found: search.Hit) -> dict[str, Any]:
     """A search hit in the words of `Hit`."""
-    row: Mapping[str, Any] = found.product
+    row = found.product
     told = {"product_id": found.product_id, "title": found.title, "score": round(found.score, 6)}
     told |= {name: row[name] for name in ("price", "sale_price", "currency", "category", "brand", "colour")}
-    return told | {
-        "availability": row["availability"],
-        "link": row["link"],
-        "image": next(iter(row["images"] or ()), None),
-    }
+    told |= {"availability": row["availability"], "link": row["link"], "image": next(iter(row["images"] or ()), None)}
+    return told | {"variants": found.variants, "parts": {name: round(part, 6) for name, part in found.parts.items()}}
+
+
+def picture(text: str) -> bytes:
+    """The bytes of a `Picture`."""
+    return base64.b64decode(text)
