@@ -1,5 +1,6 @@
 """The service answers what the library answers, to whom it may, and fails in one shape."""
 
+import base64
 import hashlib
 import json
 import shutil
@@ -11,11 +12,12 @@ from contextlib import suppress
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
-from pluribus import search
+from pluribus import classify, compare, explain, pictures, recommend, search
 from pluribus.cli import app
 from pluribus.serve import Limits, create_app, keys
 from pluribus.store import Store, open_store
@@ -99,6 +101,48 @@ def test_search_is_the_same_by_library_command_and_service(service: Service, sho
         assert told["release"] == opened.release.manifest.release
         lines = command(service, "search", shop, query, "-k", "7")
         assert near([(line["product_id"], line["score"]) for line in lines], library)
+
+
+def picture_of(service: Service, shop: str, product_id: str) -> bytes:
+    """A picture as a stranger may send it."""
+    opened = search.open(service.store, shop)
+    (row,) = opened.get([product_id])
+    ((_, (jpeg,)),) = pictures.load(opened.release.store, row["pictures"][:1])
+    return jpeg
+
+
+def test_every_use_is_the_same_by_library_and_service(service: Service) -> None:
+    shop, product_id = "atelier", "AT-1005"
+    opened = search.open(service.store, shop)
+    jpeg = picture_of(service, shop, product_id)
+    image = base64.b64encode(jpeg).decode()
+    listed = lambda hits: [(hit.product_id, hit.score) for hit in hits]
+    heard = lambda hits: [(hit["product_id"], hit["score"]) for hit in hits]
+
+    found = service.ask(shop, "/search", image=image, query="blue", filters=["price<60"], facets=["colour"]).json()
+    wanted = opened.query([(jpeg, 1.0), "blue"], filters=["price<60"])
+    assert near(heard(found["hits"]), listed(wanted))
+    assert found["facets"] == opened.facets(["colour"], filters=["price<60"])
+
+    found = service.ask(shop, "/similar", product_id=product_id, k=4, same_category=True).json()
+    assert near(heard(found["hits"]), listed(recommend.similar(opened, product_id, 4, same_category=True)))
+
+    found = service.ask(shop, "/compare", product_id=product_id, more="darker").json()
+    path = compare.walk(opened, product_id, more="darker")
+    assert near(heard([hit for step in found["steps"] for hit in step["hits"]]), listed(path.hits))
+
+    labels = ["dress", "boot", "scarf", "hat"]
+    for of in ({"product_id": product_id}, {"image": image}, {"text": "warm for the neck"}):
+        found = service.ask(shop, "/classify", labels=labels, **of).json()
+        what = {"product_id": product_id} if "product_id" in of else {"what": [jpeg] if "image" in of else of["text"]}
+        wanted = classify.labels(opened, labels, **what)
+        assert near([(one["label"], one["share"]) for one in found["labels"]], [(w.label, w.share) for w in wanted])
+
+    found = service.ask(shop, "/explain", product_id=product_id, query="dark blue").json()
+    heat = explain.heat(opened, "dark blue", product_id=product_id)
+    assert np.abs(np.array(found["grid"]) - heat.grid).max() < 0.01
+    assert base64.b64decode(found["overlay"]).startswith(b"\x89PNG")
+    assert found["rank"] == explain.why(opened, "dark blue", product_id).rank
 
 
 def test_a_product_is_the_row_that_the_shop_delivered(service: Service) -> None:

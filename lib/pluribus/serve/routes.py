@@ -1,11 +1,15 @@
 """What can be asked of a shop. Each route is one use of the library, on one release, in the words of `words`."""
 
+import base64
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Request, Security
 from fastapi.responses import Response
 from fastapi.security import HTTPBearer
 
+from pluribus import classify as classifying
+from pluribus import compare as comparing
+from pluribus import explain as explaining
 from pluribus import recommend
 from pluribus.errors import ConfigError
 from pluribus.search import Searcher, terms
@@ -96,6 +100,59 @@ async def similar(shop: Shop, desk: At, asked: words.Similar) -> Response:
         return _found(recommend.similar(opened, asked.product_id, asked.k, picture=picture, **options))
 
     return await desk.answer(shop, told)
+
+
+@router.post("/compare", response_model=words.Compared)
+async def compare(shop: Shop, desk: At, asked: words.Compare) -> Response:
+    """Does it come in …? A path of products from this one towards more of something."""
+    way: dict[str, Any] = {"more": asked.more, "start": asked.start, "end": asked.end}
+    way |= {"steps": asked.steps, "per_step": asked.per_step, "same_category": asked.same_category}
+
+    def told(opened: Searcher) -> dict[str, Any]:
+        _product(opened, asked.product_id)
+        path = comparing.walk(opened, asked.product_id, **way)
+        steps = [_found(step.hits) for step in path.steps]
+        return {"asked": path.asked, "seed": words.hit(path.seed), "steps": steps}
+
+    return await desk.answer(shop, told, pool="slow")
+
+
+@router.post("/classify", response_model=words.Classified)
+async def classify(shop: Shop, desk: At, asked: words.Classify) -> Response:
+    """Which of these words is it? Of a product, a picture or a text."""
+    what = [words.picture(asked.image)] if asked.image else asked.text
+    if asked.image and asked.text:
+        raise ConfigError("a label for two things", expected="a product, a picture or a text")
+
+    def told(opened: Searcher) -> dict[str, Any]:
+        if asked.product_id is not None:
+            _product(opened, asked.product_id)
+        found = classifying.labels(opened, asked.labels, product_id=asked.product_id, what=what, k=asked.k)
+        return {"labels": [{"label": one.label, "share": one.share, "cosine": one.cosine} for one in found]}
+
+    return await desk.answer(shop, told, pool="slow")
+
+
+@router.post("/explain", response_model=words.Explained)
+async def explain(shop: Shop, desk: At, asked: words.Explain) -> Response:
+    """Where the words are seen in a picture, and what the score of a product is made of."""
+    picture = words.picture(asked.image) if asked.image else None
+
+    def told(opened: Searcher) -> dict[str, Any]:
+        if asked.product_id is not None:
+            _product(opened, asked.product_id)
+        heat = explaining.heat(opened, asked.query, product_id=asked.product_id, what=picture, method=asked.method)
+        why = explaining.why(opened, asked.query, asked.product_id) if asked.product_id is not None else None
+        return {
+            "cosine": heat.cosine,
+            "grid": heat.grid.round(4).tolist(),
+            "overlay": base64.b64encode(heat.overlay()).decode(),
+            "rank": why.rank if why else None,
+            "parts": why.hit.parts if why else {},
+            "words": [{"word": word, "brings": brings} for word, brings in why.words] if why else [],
+        }
+
+    return await desk.answer(shop, told, pool="slow")
 
 
 @router.get("/products/{product_id:path}", response_model=words.Product)

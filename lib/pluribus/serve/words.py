@@ -87,6 +87,47 @@ class Similar(Asked):
     diversity: Annotated[float, Field(ge=0, le=1)] = 0.0
 
 
+class Compare(Asked):
+    """Like this product, but more of something."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"product_id": "AT-1000", "more": "darker"},
+                {"product_id": "AT-1000", "start": "blue polo shirt", "end": "dark blue polo shirt"},
+            ]
+        }
+    )
+    product_id: ProductId
+    more: Annotated[str, Field(max_length=200, description="darker, lighter, longer …, or any other word")] = ""
+    start: Annotated[str, Field(max_length=200, description="in place of `more`: what it is")] = ""
+    end: Annotated[str, Field(max_length=200, description="and what it shall become")] = ""
+    steps: Annotated[int, Field(ge=1, le=20)] = 4
+    per_step: Annotated[int, Field(ge=1, le=20)] = 1
+    same_category: bool = True
+
+
+class Classify(Asked):
+    """Which of these words is it?"""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"labels": ["dress", "boot"], "product_id": "AT-1000"}]})
+    labels: Annotated[list[Annotated[str, Field(min_length=1, max_length=200)]], Field(min_length=1, max_length=1_000)]
+    product_id: ProductId | None = None
+    image: Picture | None = None
+    text: Annotated[str, Field(max_length=1_000)] | None = None
+    k: Results = 5
+
+
+class Explain(Asked):
+    """Where in a picture are these words seen? And of a product: why does it answer them?"""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"query": "red", "product_id": "AT-1000"}]})
+    query: Annotated[str, Field(min_length=1, max_length=1_000)]
+    product_id: ProductId | None = None
+    image: Picture | None = None
+    method: Literal["bands", "occlusion"] = "bands"
+
+
 class Hit(BaseModel):
     """One product found, and how well it fits."""
 
@@ -123,6 +164,54 @@ class Searched(Found):
     """Products, the best first; and how many of all that meet the filters have each value of a field."""
 
     facets: dict[str, dict[str, int]]
+
+
+class Step(BaseModel):
+    """One stop of a path."""
+
+    hits: list[Hit]
+
+
+class Compared(Answer):
+    """A product, and the path from it."""
+
+    asked: str
+    seed: Hit
+    steps: list[Step]
+
+
+class Label(BaseModel):
+    """A name, its share among all names asked, and how near it is."""
+
+    label: str
+    share: float
+    cosine: float
+
+
+class Classified(Answer):
+    """The likeliest names, the best first."""
+
+    labels: list[Label]
+
+
+class Word(BaseModel):
+    """A word of the question, and what the score loses without it."""
+
+    word: str
+    brings: float
+
+
+class Explained(Answer):
+    """A map of the words on the picture, and what the score of a product is made of."""
+
+    cosine: Annotated[float, Field(description="of the words and the whole picture")]
+    grid: Annotated[list[list[float]], Field(description="0 to 1, row by row: how much of the words is seen there")]
+    overlay: Annotated[
+        str, Field(description="the picture under its map, a PNG in base64", json_schema_extra={"format": "byte"})
+    ]
+    rank: Annotated[int | None, Field(description="of the product among the answers")]
+    parts: dict[str, float]
+    words: list[Word]
 
 
 class Product(Answer):
