@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 
 from pluribus import classify, compare, explain, pictures, recommend, search
 from pluribus.cli import app
+from pluribus.search.terms import _child
 from pluribus.serve import Limits, create_app, keys
 from pluribus.store import Store, open_store
 
@@ -62,6 +63,7 @@ def service(demo_store: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     running = Service(open_store(str(folder)), "--rate", "100000", "--timeout-s", "60")
     yield running
     running.close()
+    _child()[0].close()  # the library's own, of the comparisons in this process
 
 
 def failed(answer: httpx.Response, status: int, code: str) -> dict[str, str]:
