@@ -20,7 +20,14 @@ ROWS = [
     {"settings", "sources", "releases", "vectors", "pictures", "models", "feeds", "demo"},  # doors
     {"images", "search", "probes"},
     {"plan", "ingest", "validate", "embed", "build", "evaluate", "publish", "train"}  # stages, composed by the flow
-    | {"recommend", "compare", "classify", "explain"},  # uses of a release, each given an opened one
+    | {
+        "recommend",
+        "suggest",
+        "duplicates",
+        "compare",
+        "classify",
+        "explain",
+    },  # uses of a release, each given an opened one
     {"answers", "plots", "newshop", "launch", "doctor", "mini", "inspect"},  # faces: what people see of it
     {"cards", "serve"},
     {"app"},

@@ -26,10 +26,10 @@ def words(text: str) -> list[str]:
 
 
 def _singular(word: str) -> str:
-    """Harman's S-stemmer, enough for "dresses" to find "dress" and harmless to other languages."""
+    """Harman's S-stemmer, taught "dresses", "boxes", "watches"; harmless to other languages."""
     if len(word) > 3 and word.endswith("ies") and word[-4] not in "ae":
         return word[:-3] + "y"
-    if len(word) > 3 and word.endswith("es") and word[-3] in "sxz":
+    if word.endswith(("sses", "xes", "zzes", "ches", "shes")):
         return word[:-2]
     if len(word) > 2 and word.endswith("s") and word[-2] not in "us":
         return word[:-1]
@@ -55,13 +55,17 @@ class Lexicon:
         found, most = np.zeros(self.n, dtype=np.float32), 0.0
         for word in words(query):
             place = self._place.get(word)
-            if place is None:
-                most += self._idf(0)
-                continue
-            start, end = self.starts[place : place + 2]
-            found[self.texts[start:end]] += self.worth[start:end]
-            most += self._idf(int(end - start))
+            most += self.idf(word)
+            if place is not None:
+                start, end = self.starts[place : place + 2]
+                found[self.texts[start:end]] += self.worth[start:end]
         return found / np.float32(most) if most else found
+
+    def idf(self, word: str) -> float:
+        """How rare a word is among the texts, in nats."""
+        place = self._place.get(word)
+        n_texts = 0 if place is None else int(self.starts[place + 1] - self.starts[place])
+        return float(np.log(1 + (self.n - n_texts + 0.5) / (n_texts + 0.5)))
 
     def dump(self) -> bytes:
         """As one file of a release."""
@@ -69,9 +73,6 @@ class Lexicon:
         spelled = np.frombuffer("\n".join(self.vocabulary).encode(), dtype=np.uint8)
         np.savez_compressed(buffer, n=self.n, worth=self.worth, texts=self.texts, starts=self.starts, words=spelled)
         return buffer.getvalue()
-
-    def _idf(self, n_texts: int) -> float:
-        return float(np.log(1 + (self.n - n_texts + 0.5) / (n_texts + 0.5)))
 
 
 def build(texts: Sequence[str]) -> Lexicon:
