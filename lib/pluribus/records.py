@@ -152,9 +152,9 @@ class Thresholds:
     mred: Annotated[float, Ge(-1), Le(0)] = -0.1  # evenness of misses over slices, at least
     tail_gap: Share = 0.25  # hits@5 lost by rarely seen products, at most
     cold_start: Share = 0.25  # hits@5 lost by products that are new, at most
-    wrong_category: Annotated[float, Ge(0)] = 0.9  # how far mistakes lie in the category tree; 1 is chance
+    wrong_category: Annotated[float, Ge(0)] = 0.8  # how far mistakes lie in the category tree; 1 is chance
     wrong_vector: Annotated[float, Ge(-2), Le(2)] = 0.05  # cosine that mistakes have more than chance, at least
-    price_spread: Annotated[float, Ge(0)] = 0.95  # how far prices of results lie from the asked one's; 1 is chance
+    price_spread: Annotated[float, Ge(0)] = 0.8  # how far prices of results lie from the asked one's; 1 is chance
     typo: Share = 0.2  # share of the first ten that stays, at least: also of case, word order and synonym
     case: Share = 0.9
     word_order: Share = 0.3

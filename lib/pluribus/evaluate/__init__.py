@@ -28,7 +28,7 @@ from pluribus.manifests import File
 from pluribus.records import Gate, Model, Score, Verdict
 from pluribus.store import Store
 
-__all__ = ["BEHAVIOURS", "PICTURE_HITS", "PRODUCT_HITS", "VERSION", "Evaluation", "evaluate", "measure",
+__all__ = ["BEHAVIOURS", "PICTURE_HITS", "PRODUCT_HITS", "VERSION", "Evaluation", "evaluate", "examine", "measure",
            "relevant_sets", "scores_of"]  # fmt: skip
 
 VERSION = 2  # raise when the same release would now be scored otherwise
@@ -85,50 +85,49 @@ def measure(
     ids = frozenset(before.release.ids) if before else None
     known = shelf(store, fingerprint, model.width)
     exam = Exam(read(rows, table, model.width), known, model, gate, seed, live_ids=ids, views=views)
+    return examine(exam, fingerprint=fingerprint, before=before, concepts=concepts)
+
+
+def examine(
+    exam: Exam, *, fingerprint: str, before: judging.Live | None = None, concepts: Mapping[str, Any] | None = None
+) -> Evaluation:
+    """Everything there is to ask of a release, and the verdict."""
     clock = _Clock()
-    not_measured: dict[str, str] = {}
-    scores: dict[str, Score] = {}
-    for task, of in {**TASKS, **LABELS}.items():
-        found = clock.run(task, lambda of=of: of(exam), not_measured) or []
-        scores |= {score.name: score for score in found}
-    behaviours, unseen = clock.timed("behaviours", lambda: observe(exam))
-    not_measured |= unseen
-    slices = clock.run("slices", lambda: slices_of(exam), not_measured) or []
-    cut = clock.run("cutoff", lambda: cutoff.calibrate(exam), not_measured)
-    compared: list[judging.Comparison] = []
-    if before:
-        compared, why = clock.timed("comparison", lambda: judging.compare(exam, before))
-        not_measured |= why
+    for family, of in {**TASKS, **LABELS}.items():
+        clock.run(family, lambda of=of: {score.name: score for score in of(exam)})
+    scores = {name: score for family in (*TASKS, *LABELS) for name, score in (clock.found[family] or {}).items()}
+    behaviours, unseen = clock.run("behaviours", lambda: observe(exam))
+    compared, why = clock.run("comparison", lambda: judging.compare(exam, before)) if before else ([], {})
+    slices = clock.run("slices", lambda: slices_of(exam)) or []
+    cut = clock.run("cutoff", lambda: cutoff.calibrate(exam))
+    named = {"live": before, "release": exam.release, "model": (exam.model.name, fingerprint)}
     return Evaluation(
         scores=scores,
-        not_measured=not_measured,
+        not_measured=clock.not_measured | unseen | why,
         behaviours=behaviours,
         slices=slices,
         cutoff=cut,
         comparison=judging.rows(compared),
-        verdict=judging.judge(scores, behaviours, compared, gate, live=before, release=exam.release,
-                              model=(model.name, fingerprint)),
+        verdict=judging.judge(scores, behaviours, compared, exam.gate, **named),
         concepts=concepts,
         seconds=clock.seconds,
-    )  # fmt: skip
+    )
 
 
 class _Clock:
-    """How long each family took, and what could not be measured."""
+    """What each family found, how long it took, and what could not be measured."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
+        self.found: dict[str, Any] = {}
+        self.not_measured: dict[str, str] = {}
 
-    def timed(self, name: str, work: Any) -> Any:
+    def run(self, name: str, work: Any) -> Any:
         began = time.perf_counter()
         try:
-            return work()
-        finally:
-            self.seconds[name] = round(time.perf_counter() - began, 3)
-
-    def run(self, name: str, work: Any, not_measured: dict[str, str]) -> Any:
-        try:
-            return self.timed(name, work)
+            self.found[name] = work()
         except Unmeasured as why:
-            not_measured[name] = str(why)
-            return None
+            self.found[name] = None
+            self.not_measured[name] = str(why)
+        self.seconds[name] = round(time.perf_counter() - began, 3)
+        return self.found[name]

@@ -62,15 +62,19 @@ def observe(exam: Exam) -> tuple[list[dict[str, Any]], dict[str, str]]:
     """Every test's row: verdict, value, limit, interval, n, meaning, worst cases; and why others were not measured."""
     rows: list[dict[str, Any]] = []
     not_measured: dict[str, str] = {}
-    for name, behaviour in BEHAVIOURS.items():
+    for name in BEHAVIOURS:
         try:
-            found = behaviour.run(exam)
+            rows.append(test(name, exam))
         except Unmeasured as why:
             not_measured[name] = str(why)
-            continue
-        limit = float(getattr(exam.gate.thresholds, name))
-        lower = behaviour.better == "lower"
-        passed = found.low <= limit if lower else found.high >= limit
-        rows.append({"name": name, "passed": passed, "limit": limit, "better": behaviour.better,
-                     "unit": behaviour.unit, "means": behaviour.means} | vars(found))  # fmt: skip
     return rows, not_measured
+
+
+def test(name: str, exam: Exam) -> dict[str, Any]:
+    """One test's row. Raises Unmeasured."""
+    behaviour = BEHAVIOURS[name]
+    found = behaviour.run(exam)
+    limit = float(getattr(exam.gate.thresholds, name))
+    passed = found.low <= limit if behaviour.better == "lower" else found.high >= limit
+    about = {"better": behaviour.better, "unit": behaviour.unit, "means": behaviour.means}
+    return {"name": name, "passed": passed, "limit": limit} | about | vars(found)
