@@ -57,11 +57,13 @@ class Bench:
         """A release under examination."""
         at = (self.store.local(releases.key(release, name)) for name in ("products.parquet", "vectors.parquet"))
         shelf = vectors.Shelf(self.store, fingerprint or self.fingerprint, self.model.width)
-        return exams.Exam(exams.read(*at, self.model.width), shelf, self.model, gate or Gate(), seed)  # type: ignore[misc]
+        of = exams.read(*at, self.model.width)  # type: ignore[call-arg]
+        words = exams.words_of(self.store.local(releases.key(release, "words.npz")), len(of.fused))
+        return exams.Exam(of, shelf, self.model, gate or Gate(), seed, lexicon=words)
 
     def _write(self, key: str, rows: Sequence[dict[str, Any]]) -> str:
         path = Path(self.store.url) / "rows.parquet"
-        tables.write(path, pa.Table.from_pylist(list(rows), schema=SNAPSHOT).to_batches(), SNAPSHOT)
+        tables.write(path, pa.Table.from_pylist(list(rows), schema=SNAPSHOT).to_batches(), SNAPSHOT, self.store.owner)
         self.store.create(key, path)
         return key
 

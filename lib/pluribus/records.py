@@ -163,7 +163,7 @@ class Thresholds:
     flip: Share = 0.5
     grey: Share = 0.05
     coverage: Share = 0.5  # products seen in answers, of those that even answers would show, at least
-    hubs: Share = 0.25  # share of all places that the most frequent hundredth of products takes, at most
+    hubs: Share = 0.25  # share of answers in which the ten most frequent stand unmeant, above even, at most
     duplicates: Share = 0.3  # share of the first ten that repeats an earlier one, at most
 
 

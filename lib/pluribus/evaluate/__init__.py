@@ -15,11 +15,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from pluribus import releases
+from pluribus import releases, tables
 from pluribus.evaluate import cutoff
 from pluribus.evaluate import gate as judging
 from pluribus.evaluate.behaviours import BEHAVIOURS, observe
-from pluribus.evaluate.exam import Exam, Unmeasured, read, relevant_sets, shelf
+from pluribus.evaluate.exam import Exam, Unmeasured, read, relevant_sets, shelf, words_of
 from pluribus.evaluate.gate import PICTURE_HITS, PRODUCT_HITS, scores_of
 from pluribus.evaluate.labels import LABELS
 from pluribus.evaluate.retrieval import TASKS
@@ -80,11 +80,13 @@ def measure(
     seed: int = 0,
 ) -> Evaluation:
     """The same, without writing anything."""
-    rows, table = (store.local(releases.key(release, name)) for name in ("products.parquet", "vectors.parquet"))
+    rows, table = (tables.local(store, releases.key(release, f"{name}.parquet")) for name in ("products", "vectors"))
     before = judging.read_live(store, live) if live else None
     ids = frozenset(before.release.ids) if before else None
     known = shelf(store, fingerprint, model.width)
-    exam = Exam(read(rows, table, model.width), known, model, gate, seed, live_ids=ids, views=views)
+    of = read(rows, table, model.width)
+    words = words_of(store.local(releases.key(release, "words.npz")), len(of.fused))
+    exam = Exam(of, known, model, gate, seed, live_ids=ids, lexicon=words, views=views)
     return examine(exam, fingerprint=fingerprint, before=before, concepts=concepts)
 
 
@@ -100,7 +102,7 @@ def examine(
     compared, why = clock.run("comparison", lambda: judging.compare(exam, before)) if before else ([], {})
     slices = clock.run("slices", lambda: slices_of(exam)) or []
     cut = clock.run("cutoff", lambda: cutoff.calibrate(exam))
-    named = {"live": before, "release": exam.release, "model": (exam.model.name, fingerprint)}
+    named: dict[str, Any] = {"live": before, "release": exam.release, "model": (exam.model.name, fingerprint)}
     return Evaluation(
         scores=scores,
         not_measured=clock.not_measured | unseen | why,

@@ -52,7 +52,7 @@ BEHAVIOURS: dict[str, Behaviour] = dict(
         _entry("flip", "higher", "hits@5", "A mirrored picture still finds its product."),
         _entry("grey", "higher", "hits@5", "A picture without colour still finds its product."),
         _entry("coverage", "higher", "× even", "Answers show many different products."),
-        _entry("hubs", "lower", "share of places", "No few products stand in answers to everything."),
+        _entry("hubs", "lower", "share of answers", "No few products stand in answers to everything."),
         _entry("duplicates", "lower", "share of places", "One answer does not show one product several times."),
     ]
 )

@@ -9,6 +9,7 @@ from pluribus.evaluate.exam import Exam
 from pluribus.records import Observed
 
 DRAWS = 200
+FEW = 10  # products that may be hubs
 
 
 def coverage(exam: Exam) -> Observed:
@@ -26,22 +27,22 @@ def coverage(exam: Exam) -> Observed:
 
 
 def hubs(exam: Exam) -> Observed:
-    """Share of all places, but for right answers, that the most frequent hundredth of products takes."""
+    """Share of answers in which the ten most frequent products stand without being meant, above an even share."""
     top = np.where(exam.answers.right, -1, exam.answers.top)
     n = exam.answers.n_gallery
-    few = max(1, n // 100)
     counts = np.bincount(top[top >= 0], minlength=n)
-    most = np.argsort(-counts, kind="stable")[:few]
-    mine, wrong = np.isin(top, most).sum(axis=1), np.maximum((top >= 0).sum(axis=1), 1)
-    low, high = metrics.interval(mine / wrong, DRAWS, exam.seed)
+    most = np.argsort(-counts, kind="stable")[:FEW]
+    even = top.shape[1] / n
+    share = np.isin(top, most).sum(axis=1) / len(most) - even
+    low, high = metrics.interval(share, DRAWS, exam.seed)
     release = exam.release
     worst = [
         {"product_id": release.ids[i], "asked": "", "got": release.ids[i],
          "says": f"in {counts[i]:,} of {len(top):,} answers without being meant"}
         for i in most[:5]
     ]  # fmt: skip
-    return Observed(value=float((mine / wrong).mean()), n=len(top), low=low, high=high,
-                    worst=tuple(worst), note=f"{few:,} of {n:,} products")  # fmt: skip
+    return Observed(value=float(share.mean()), n=len(top), low=low, high=high, worst=tuple(worst),
+                    note=f"an even share is {even:.3f}")  # fmt: skip
 
 
 def duplicates(exam: Exam) -> Observed:

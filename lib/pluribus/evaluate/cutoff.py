@@ -1,8 +1,8 @@
 """The cut-off: below which cosine is the best hit no match, so that a search for what a shop lacks stays empty?
 
-Fitting queries are the shop's own titles and short ones ("dark red vases", "vases"): without those the cut-off would
-suit nobody who types less than a title. Foreign ones name things of whose words the shop has none. Half of each sets
-the cut-off: the highest that keeps the promised share of both fitting kinds. The other half says what it is worth.
+Fitting queries are the shop's own titles, and short ones ("dark red vases", "vases") unless a product says their words:
+search keeps those by itself. Foreign ones name things of whose words the shop has none. Half of each sets the cut-off:
+the highest that keeps the promised share of both fitting kinds. The other half says what it is worth.
 """
 
 import re
@@ -12,6 +12,7 @@ import numpy as np
 
 from pluribus import metrics, probes, texts
 from pluribus.evaluate.exam import Exam, Unmeasured
+from pluribus.search.searcher import SAID
 
 LEAST = 20
 _WORD = re.compile(r"[^\W\d_]{3,}")
@@ -29,21 +30,21 @@ def calibrate(exam: Exam) -> dict[str, Any]:
             f"{len(exam.asked)} titles, {len(said)} short queries (colours, categories) and {len(strange)} foreign "
             f"ones, and {LEAST} of each are needed"
         )
-    fitting = {"own titles": exam.queries, "short queries": exam.look_up(said)}
-    best = {name: _best(queries, fused) for name, queries in fitting.items()}
+    titles, short = _best(exam.queries, fused), _best(exam.look_up(said), fused)
     outside = _best(exam.look_up(strange), fused)
-    cosine = min(float(np.quantile(scores[::2], 1 - exam.gate.keep)) for scores in best.values())
-    kept = {name: _share(scores[1::2] >= cosine, exam.seed) for name, scores in best.items()}
-    empty = _share(outside[1::2] < cosine, exam.seed)
-    let_through = np.concatenate([np.concatenate([s[1::2] for s in best.values()]), outside[1::2]]) >= cosine
-    n_fitting = sum(len(scores[1::2]) for scores in best.values())
-    passed = int(let_through.sum())
+    spoken = _spoken(exam, said)
+    binding = [titles[::2], short[::2][~spoken[::2]]]  # words that a product says keep their query by themselves
+    cosine = min(float(np.quantile(part, 1 - exam.gate.keep)) for part in binding if len(part) >= LEAST // 2)
+    through = {"own titles": titles[1::2] >= cosine, "short queries": (short[1::2] >= cosine) | spoken[1::2]}
+    strangers = outside[1::2] >= cosine
+    fitting = np.concatenate(list(through.values()))
+    passed = int(fitting.sum() + strangers.sum())
     return {
         "cosine": round(cosine, 4),
-        "kept": kept,
-        "foreign empty": empty,
-        "precision": float(let_through[:n_fitting].sum() / passed) if passed else None,
-        "recall": float(let_through[:n_fitting].mean()),
+        "kept": {name: _share(held, exam.seed) for name, held in through.items()},
+        "foreign empty": _share(~strangers, exam.seed),
+        "precision": float(fitting.sum() / passed) if passed else None,
+        "recall": float(fitting.mean()),
         "foreign": [strange[i] for i in np.argsort(-outside, kind="stable")[:5]],  # the ones most like a match
     }
 
@@ -63,6 +64,13 @@ def _best(queries: np.ndarray, gallery: np.ndarray) -> np.ndarray:
     """The cosine of each query's first hit [m]."""
     nobody = np.full(len(gallery), -1)
     return metrics.rank(queries, gallery, np.zeros(len(queries), int), nobody, depth=1).scores[:, 0]
+
+
+def _spoken(exam: Exam, said: list[str]) -> np.ndarray:
+    """Which queries some product says half the words of: search keeps those, however far the vectors [m]."""
+    if exam.lexicon is None:
+        return np.zeros(len(said), bool)
+    return np.array([exam.lexicon.scores(query).max() >= SAID for query in said], dtype=bool)
 
 
 def _share(held: np.ndarray, seed: int) -> dict[str, float]:

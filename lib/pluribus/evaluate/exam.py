@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from pluribus import metrics, tables, texts, vectors
+from pluribus import lexical, metrics, tables, texts, vectors
 from pluribus.records import Gate, Model
 from pluribus.store import Store
 
@@ -62,6 +62,7 @@ class Exam:
     gate: Gate
     seed: int = 0
     live_ids: frozenset[str] | None = None  # of the live release's products
+    lexicon: lexical.Lexicon | None = None  # the release's words
     views: Mapping[str, int] | None = None  # product id -> how often shoppers looked at it, where there is a log
 
     @cached_property
@@ -105,6 +106,11 @@ def read(rows: Path, table: Path, width: int) -> Release:
     there = {name: found[name].combine_chunks().is_valid().to_numpy(zero_copy_only=False) for name in ("image", "text")}
     arrays = {name: vectors.fp16(found[name], width) for name in ("fused", "image", "text")}
     return Release(tables.read(rows, COLUMNS), **arrays, has_image=there["image"], has_text=there["text"])
+
+
+def words_of(path: Path, n: int) -> lexical.Lexicon:
+    """A release's words.npz."""
+    return lexical.load(path.read_bytes(), n=n)
 
 
 def shelf(store: Store, fingerprint: str, width: int) -> vectors.Shelf:

@@ -16,9 +16,11 @@ import numpy as np
 from pluribus import metrics, probes, vectors
 from pluribus.evaluate.exam import Exam, Unmeasured
 from pluribus.records import Score
+from pluribus.search.searcher import HYBRID
 
 GALLERIES = (1_000, 5_000, 20_000)
 FIXED = ("hits@1", "hits@5", "mrr")  # at fixed galleries
+WORK = 30_000_000  # scores by words at most: at a million products 30 queries
 BASELINE = ("hits@5", "mrr", "ndcg@10")
 
 
@@ -78,6 +80,22 @@ def words_to_product(exam: Exam) -> list[Score]:
         if there.sum() >= exam.gate.products_least:
             ranked = metrics.rank(queries, gallery[there], np.arange(len(found)), member[there])
             scores += metrics.ranking_scores(f"words→product, {name}", ranked, only=BASELINE, seed=exam.seed)
+    return scores + _with_words(exam, [words.query for words in found], queries, member)
+
+
+def _with_words(exam: Exam, said: list[str], queries: np.ndarray, member: np.ndarray) -> list[Score]:
+    """The same by BM25 alone, and by both as search ranks: a part of the queries where a shop is very large."""
+    if exam.lexicon is None:
+        return []
+    asked = max(20, WORK // len(member))
+    wanted = np.arange(len(said[:asked]))
+    bm25 = [exam.lexicon.scores(query) for query in said[:asked]]
+    cosines = metrics.cosines(queries[:asked], exam.release.fused)
+    both = ((1 - HYBRID) * cosine + HYBRID * words for cosine, words in zip(cosines, bm25, strict=True))
+    scores = []
+    for name, rows in (("BM25 alone", bm25), ("vectors and BM25 as search ranks", both)):
+        ranked = metrics.rank_rows(rows, wanted, member)
+        scores += metrics.ranking_scores(f"words→product, {name}", ranked, only=BASELINE, seed=exam.seed)
     return scores
 
 

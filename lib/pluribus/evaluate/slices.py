@@ -78,7 +78,7 @@ def cold_start(exam: Exam) -> Observed:
     """How much worse products are found that the live release does not have."""
     if exam.live_ids is None:
         raise Unmeasured("nothing is live to tell old products from new ones")
-    known = exam.live_ids
+    known, _ = exam.live_ids, exam.answers  # first of all, whether anything was asked
     new = np.array([exam.release.ids[i] not in known for i in exam.asked], dtype=bool)
     return gap(exam, new, "new products among the titles asked")
 
@@ -87,6 +87,7 @@ def tail_gap(exam: Exam) -> Observed:
     """How much worse the rarely seen half of all views' tail is found."""
     if not exam.views:
         raise Unmeasured("there is no log of what shoppers look at")
+    _ = exam.answers  # first of all, whether anything was asked
     seen = np.array([exam.views.get(exam.release.ids[i], 0) for i in exam.asked])
     return gap(exam, seen <= np.quantile(seen, 0.5), "products of the tail among the titles asked")
 

@@ -1,5 +1,6 @@
 """Where the right items stand: queries against a gallery, in memory that does not grow with the gallery."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,6 +38,30 @@ def rank(queries: np.ndarray, gallery: np.ndarray, wanted: np.ndarray, of: np.nd
     first, top, scores = (np.concatenate([part[i] for part in parts]) for i in range(3))
     right = of[top] == wanted[:, None]
     return Ranked(np.where(stop > start, first, np.inf), top, scores, right, stop - start, len(gallery))
+
+
+def cosines(queries: np.ndarray, gallery: np.ndarray) -> np.ndarray:
+    """All of them [m, n], float32."""
+    asked = np.asarray(queries, dtype=np.float32)
+    parts = [asked @ gallery[start : start + CHUNK].astype(np.float32).T for start in range(0, len(gallery), CHUNK)]
+    return np.concatenate(parts, axis=1)
+
+
+def rank_rows(rows: Iterable[np.ndarray], wanted: np.ndarray, of: np.ndarray, depth: int = DEPTH) -> Ranked:
+    """Rank by scores that are no cosines: one row [n] a query, as `rank` does with vectors."""
+    depth = min(depth, len(of))
+    first, top, scores = [], [], []
+    for row, group in zip(rows, wanted, strict=True):
+        right = np.flatnonzero(of == group)
+        seen = np.asarray(row, dtype=np.float32).copy()
+        seen[right] -= TIE
+        first.append(1 + int((seen > seen[right].max()).sum()) if len(right) else np.inf)
+        near = np.argpartition(-seen, depth - 1)[:depth]
+        top.append(near[np.argsort(-seen[near], kind="stable")])
+        scores.append(seen[top[-1]])
+    found = np.stack(top)
+    n_relevant = np.array([int((of == group).sum()) for group in wanted])
+    return Ranked(np.array(first, float), found, np.stack(scores), of[found] == wanted[:, None], n_relevant, len(of))
 
 
 def _block(
