@@ -5,30 +5,39 @@ from pathlib import Path
 import numpy as np
 
 from pluribus import mini, render
+from pluribus.mini import lessons
 from pluribus.records import Score
+from pluribus.render.surfaces import PATTERN_WORDS
 
 
 def test_one_in_twenty_compositions_is_kept_out_of_the_drawings() -> None:
     items = [render.sample("home", seed) for seed in range(1000)]
-    kept_out = [item for item in items if mini.held_out(item)]
+    kept_out = [item for item in items if lessons.held_out(item)]
     assert 20 < len(kept_out) < 90
-    squares, captions, kinds = mini._drawn("home", 0, 200, 16)
-    taught = [item for item in items[:200] if not mini.held_out(item)]
+    squares, taught = lessons.drawn_products("home", 0, 200, 16)
     assert squares.shape == (len(taught), 3, 16, 16)
-    assert len(captions) == len(taught) < 200
-    assert kinds.tolist() == [item.kind for item in taught]
+    assert [item for _, item in taught] == [item for item in items[:200] if not lessons.held_out(item)]
+
+
+def test_lessons_on_patterns_name_no_colour() -> None:
+    """Else the colour answers for the pattern again."""
+    for seed in range(50):
+        item = render.sample("fashion", seed)
+        said = " ".join(lessons.pattern_captions(item, seed))
+        assert PATTERN_WORDS[item.pattern][0] in said
+        assert not {word for colour in render.COLOURS for word in render.colour(colour).words} & set(said.split())
 
 
 def test_equal_products_share_their_plain_captions() -> None:
     """Only so can training know that one's picture is no wrong answer to the other's caption."""
     item = render.sample("fashion", 5)
-    one, other = mini._captions(item, 1), mini._captions(item, 2)
+    one, other = lessons.captions(item, 1), lessons.captions(item, 2)
     assert {render.caption(item, style) for style in render.CAPTIONS} <= set(one) & set(other)
 
 
 def test_a_sport_title_loses_its_size_and_keeps_its_colour() -> None:
     row = {"name": "Chaz Kangeroo Hoodie-XS-Black", "additional_attributes": "size=XS,color=Black"}
-    said = list(mini._sport_captions(row))
+    said = list(lessons._sport_captions(row))
     assert said[:3] == ["Chaz Kangeroo Hoodie", "hoodie", "Chaz Kangeroo Hoodie Black"]
 
 
@@ -36,7 +45,7 @@ def test_pictures_come_as_the_model_wants_them(data: Path) -> None:
     from pluribus.records import Model
 
     model = Model(name="m", weights="", sha256="", width=16, licence="", architecture="", image_size_px=24)
-    sportswear = mini.sportswear(model, data)
+    sportswear = lessons.sportswear(model, data)
     assert sportswear.squares.shape == (675, 3, 24, 24)
     assert sportswear.squares.dtype == np.uint8
     assert len(sportswear.captions) == 675
