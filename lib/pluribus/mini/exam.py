@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from pluribus import demo, metrics, render
-from pluribus.mini.lessons import EXAM_SEED, GREY_CLASSES, PHOTO_CLASSES, held_out, pictures
+from pluribus.mini.lessons import EXAM_SEED, GREY_CLASSES, PHOTO_CLASSES, held_out, unpacked
 from pluribus.models.encoders import Encoder
 from pluribus.records import Score
 from pluribus.render.surfaces import PATTERN_WORDS
@@ -40,12 +40,12 @@ def _labelled(encoder: Encoder, name: str, pictures: list[np.ndarray], truth: li
 
 def _photo_exam(data: Path) -> tuple[list[np.ndarray], list[int], list[str]]:
     labels = sorted(PHOTO_CLASSES)
-    named = list(pictures(data / "benchmarks/clothing_cc0/images-00.tar"))
+    named = list(unpacked(data / "benchmarks/clothing_cc0/images-00.tar"))
     return [picture for _, picture in named], [labels.index(name.split("/")[-2]) for name, _ in named], labels
 
 
 def _grey_exam(data: Path) -> tuple[list[np.ndarray], list[int], list[str]]:
-    named = list(pictures(data / "benchmarks/fashion_mnist/test-00.tar.gz"))
+    named = list(unpacked(data / "benchmarks/fashion_mnist/test-00.tar.gz"))
     labels = [words[0] for words in GREY_CLASSES]
     return [picture for _, picture in named], [int(name.split("/")[-2]) for name, _ in named], labels
 

@@ -61,7 +61,7 @@ def sources(model: Model, data: Path, drawn: int) -> tuple[list[train.Pairs], tr
 def grey(model: Model, data: Path) -> train.Pairs:
     """Fashion-MNIST, 60,000 training pictures of 28 px."""
     pictures, labels = [], []
-    for name, picture in pictures(data / "train/fashion_mnist/train-00.tar.gz"):
+    for name, picture in unpacked(data / "train/fashion_mnist/train-00.tar.gz"):
         pictures.append(to_square(picture, model).transpose(2, 0, 1))
         labels.append(int(name.split("/")[0]))
     ways = [_said(words) for words in GREY_CLASSES]
@@ -71,7 +71,7 @@ def grey(model: Model, data: Path) -> train.Pairs:
 def photographs(model: Model, data: Path) -> train.Pairs:
     """3,068 people's own photographs of clothes."""
     pictures, labels = [], []
-    for name, picture in pictures(data / "train/clothing_cc0/train-00.tar"):
+    for name, picture in unpacked(data / "train/clothing_cc0/train-00.tar"):
         pictures.append(to_square(picture, model).transpose(2, 0, 1))
         labels.append(name.split("/")[-2])
     return train.Pairs(
@@ -89,7 +89,7 @@ def sportswear(model: Model, data: Path) -> train.Pairs:
             for ref in (row["base_image"], *row["additional_images"].split(",")):
                 if ref.lstrip("/") in names:
                     captions.setdefault(ref.lstrip("/"), set()).update(_sport_captions(row))
-    kept = [(captions[name], picture) for name, picture in pictures(data / "shops/luma_sport/images-00.tar")
+    kept = [(captions[name], picture) for name, picture in unpacked(data / "shops/luma_sport/images-00.tar")
             if name in captions]  # fmt: skip
     squares = np.stack([to_square(picture, model).transpose(2, 0, 1) for _, picture in kept])
     return train.Pairs(squares, [sorted(said) for said, _ in kept], share=0.04)
@@ -153,7 +153,7 @@ def _said(words: tuple[str, ...]) -> list[str]:
     return [way.format(word) for word in words for way in SEEN_AS]
 
 
-def pictures(tar: Path) -> Iterator[tuple[str, np.ndarray]]:
+def unpacked(tar: Path) -> Iterator[tuple[str, np.ndarray]]:
     """Every picture of a tar with its name, [height, width, 3]."""
     with tarfile.open(tar) as members:
         for member in members:
