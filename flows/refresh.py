@@ -193,8 +193,9 @@ class RefreshFlow(FlowSpec):
         """Measure each release against chance, thresholds and the live release: a verdict."""
 
         def one(job, shop, store):
-            from pluribus import evaluate
+            from pluribus import evaluate, releases
 
+            releases.unsealed(store, shop=shop.name, release=job.release, files=job.files).verify()
             asked = {"model": self.batch.model, "fingerprint": self.batch.fingerprint, "gate": shop.gate}
             found, file = evaluate.evaluate(store, release=job.release, live=self.live(store, shop), **asked)
             scores = job.scores | {name: score.value for name, score in found.scores.items()}

@@ -140,6 +140,12 @@ class Faulty:
         self._after(key, Conflict(f"{key}: the answer was lost"))
         return new
 
+    def forget(self) -> int:
+        return self.inner.forget()
+
+    def remains(self) -> tuple[str, ...]:
+        return self.inner.remains()
+
     def within(self, prefix: str) -> "Faulty":
         return Faulty(self.inner.within(prefix), self.director, self.rates, self.landed, self.harmed)
 

@@ -16,10 +16,11 @@ LIBRARY = Path(__file__).parents[1] / "lib" / "pluribus"
 ROWS = [
     {"errors", "records", "manifests"},  # words: what things are called
     # ground: each owns a library or an idea, and knows only the words
-    {"store", "web", "tables", "texts", "metrics", "indexes", "pixels", "sandbox", "render", "costs", "lexical"},
+    {"store", "web", "tables", "texts", "metrics", "indexes", "pixels", "sandbox", "render", "costs", "lexical"}
+    | {"policies"},
     {"settings", "sources", "releases", "vectors", "pictures", "models", "feeds", "demo"},  # doors
     {"images", "search", "probes"},
-    {"plan", "ingest", "validate", "embed", "build", "evaluate", "publish", "train"}  # stages, composed by the flow
+    {"plan", "ingest", "validate", "embed", "build", "evaluate", "publish", "train", "offboard"}  # stages of the flow
     | {
         "recommend",
         "suggest",

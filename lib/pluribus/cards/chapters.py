@@ -292,7 +292,8 @@ def _neighbours(store: Store, job: Job) -> list[Any]:
     if index_bytes > glimpses.INDEX_MOST_BYTES:
         said = f"The index has {layout.size(index_bytes)} and is not opened for a card."
         return [layout.note(said), layout.commands({f'pluribus search {job.shop} "some words"': "opens it"})]
-    found = glimpses.neighbours(store, job.release, products=QUERIES, nearest=NEAREST)
+    built = releases.unsealed(store, shop=job.shop, release=job.release, files=job.files)
+    found = glimpses.neighbours(built, products=QUERIES, nearest=NEAREST)
     rows = [row for near in found for row in (near.product, *(row for _, row in near.nearest))]
     seen = thumbnails(store, [row["picture"] for row in rows if row["picture"]])
     parts = []
@@ -307,8 +308,8 @@ def _neighbours(store: Store, job: Job) -> list[Any]:
 
 def _changes(store: Store, release: str, before: str) -> list[Any]:
     """What the live release has that the one before had not, and the other way round."""
-    path = store.local(releases.key(release, "products.parquet"))
+    path = tables.local(store, releases.key(release, "products.parquet"))
     if not before or not any(store.items(releases.key(before, "products.parquet"))):
         return [_sample(store, glimpses.spread(path, 0))]
-    counts, added = glimpses.changes(store.local(releases.key(before, "products.parquet")), path)
+    counts, added = glimpses.changes(tables.local(store, releases.key(before, "products.parquet")), path)
     return [layout.facts({f"{change}, of the products": n for change, n in counts.items()}), _sample(store, added)]

@@ -10,7 +10,6 @@ from typing import Any
 
 from pluribus import indexes, releases, tables, vectors
 from pluribus.records import PRODUCT
-from pluribus.store import Store
 
 CANDIDATES = 240  # rows spread over a catalog, of which those are shown whose pictures lie together
 INDEX_MOST_BYTES = 256 * 2**20  # a larger index is not opened for a glimpse
@@ -139,12 +138,12 @@ def changes(before: Path, path: Path) -> tuple[dict[str, int], list[dict[str, An
     return _counts(CHANGES, {}, **both), _rows(ADDED, {"most": CANDIDATES}, **both)
 
 
-def neighbours(store: Store, release: str, *, products: int, nearest: int) -> list[Neighbourhood]:
+def neighbours(built: releases.Release, *, products: int, nearest: int) -> list[Neighbourhood]:
     """A few products spread over a release, each with its nearest others, by the release's own index and vectors."""
-    path = store.local(releases.key(release, "products.parquet"))
-    fused = tables.read(store.local(releases.key(release, "vectors.parquet")), ["fused"])["fused"]
+    path = built.path("products.parquet")
+    fused = tables.read(built.path("vectors.parquet"), ["fused"])["fused"]
     width = fused.type.byte_width // 2
-    index = indexes.load(store.local(releases.key(release, "index.faiss")), width=width, n=len(fused))
+    index = indexes.load(built.path("index.faiss"), width=width, n=len(fused))
     asked = [len(fused) * (2 * i + 1) // (2 * products) for i in range(min(products, len(fused)))]
     scores, positions = indexes.search(index, vectors.fp16(fused, width)[asked], min(4 * nearest, len(fused)))
     rows = _at(path, {*asked, *positions.ravel().tolist()})

@@ -13,6 +13,7 @@ from pluribus.cli import (  # noqa: F401 - each adds its verbs to `app`
     reading,
     refreshing,
     serving,
+    tenants,
 )
 from pluribus.cli.context import app
 from pluribus.errors import ConfigError, PluribusError

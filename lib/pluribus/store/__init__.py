@@ -69,6 +69,12 @@ class Store(Protocol):
     def local(self, key: str) -> Path:
         """A local file with the object's bytes, never to be written: the file itself or a cached download."""
 
+    def forget(self) -> int:
+        """Delete this machine's downloads of the shop whose part this is; returns how many."""
+
+    def remains(self) -> tuple[str, ...]:
+        """What deleting the objects in here leaves behind, one sentence each."""
+
     def within(self, prefix: str) -> "Store":
         """The same store seen from inside a prefix, which its keys cannot leave."""
 
@@ -136,6 +142,12 @@ class View:
 
     def local(self, key: str) -> Path:
         return self.ground.local(self._full(key))
+
+    def forget(self) -> int:
+        return self.ground.forget(self.owner) if self.owner else 0
+
+    def remains(self) -> tuple[str, ...]:
+        return self.ground.remains(self.prefix)
 
     def within(self, prefix: str) -> "View":
         return View(self.ground, self._full(prefix) + "/")

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 MOST_BYTES = 5 * 2**30  # of one PUT; only a single PUT can be conditional on every store tried
 PAUSES_S = (0.1, 0.5, 2.0)  # between attempts whose fate is unknown
 PIECE_BYTES = 2**20
+MOST_CACHE_BYTES = int(float(os.environ.get("PLURIBUS_CACHE_GB", "20")) * 1e9)  # of downloads on this machine
 FOREIGN = (foreign.BotoCoreError, foreign.ClientError)
 BROKEN_BODY = (
     foreign.FlexibleChecksumError,
@@ -133,10 +134,10 @@ class S3:
         self._persist("deleted", key, lambda: self._client.delete_object(Bucket=self.bucket, Key=key))
 
     def local(self, key: str) -> Path:
-        """The object's download, cached by bucket, key and ETag; nothing removes old downloads but their owner."""
+        """The object's download, cached by shop, bucket, key and ETag; the least used make room for new ones."""
         tag = self._persist("read", key, lambda: self._client.head_object(Bucket=self.bucket, Key=key))["ETag"]
         name = "\0".join((self._client.meta.endpoint_url, self.bucket, key, tag))
-        cached = _cache() / hashlib.sha256(name.encode()).hexdigest()
+        cached = _cache_of(_owner(key)) / hashlib.sha256(name.encode()).hexdigest()
 
         def fetch() -> None:
             part = cached.with_name(f"{cached.name}.{uuid4().hex}.part")
@@ -151,18 +152,41 @@ class S3:
             finally:
                 part.unlink(missing_ok=True)
 
-        if not cached.exists():
+        if cached.exists():
+            os.utime(cached)  # used: not the next to go
+        else:
             try:
+                _make_room()
                 self._persist("read", key, fetch)
             except OSError as error:
                 raise StoreError(f"{cached.parent} cannot keep a download: {error}", do="free some space") from error
         return cached
 
+    def forget(self, owner: str) -> int:
+        kept = _cache_of(owner)
+        n_files = sum(1 for _ in kept.iterdir())
+        shutil.rmtree(kept)
+        return n_files
+
+    def remains(self, prefix: str) -> tuple[str, ...]:
+        try:
+            page = self._client.list_object_versions(Bucket=self.bucket, Prefix=prefix, MaxKeys=1000)
+        except FOREIGN as error:
+            return (f"whether the bucket keeps old versions under {self.url}/{prefix} cannot be seen: {_code(error)}",)
+        n_old = len(page.get("Versions", ())) + len(page.get("DeleteMarkers", ()))
+        if not n_old:
+            return ()
+        more = "more than " if page.get("IsTruncated") else ""
+        until = "until its lifecycle rules, or somebody with s3:DeleteObjectVersion, ends them"
+        return (f"{more}{n_old:,} old versions under {self.url}/{prefix}: the bucket keeps them {until}",)
+
     def _put(self, client: "S3Client", key: str, body: Body, sha256: bytes, condition: dict[str, Any]) -> str | None:
         """The new tag; None when the condition failed or nobody knows whether the bytes landed."""
         checksum = base64.b64encode(sha256).decode()
         try:
-            done = client.put_object(Bucket=self.bucket, Key=key, Body=body, ChecksumSHA256=checksum, **condition)
+            done = client.put_object(
+                Bucket=self.bucket, Key=key, Body=body, ChecksumSHA256=checksum, **_encryption(), **condition
+            )
         except FOREIGN as error:
             if _code(error) != "NoSuchBucket" and (_status(error) in (404, 409, 412) or _transient(error)):
                 return None
@@ -248,6 +272,43 @@ def _transient(error: Exception) -> bool:
 
 def _opened(data: bytes | Path) -> Body:
     return data.open("rb") if isinstance(data, Path) else io.BytesIO(data)
+
+
+def _encryption() -> Any:
+    """How objects are encrypted at rest: by the setting that Metaflow's artifacts follow, else by the bucket's own."""
+    asked = os.environ.get("METAFLOW_S3_SERVER_SIDE_ENCRYPTION")
+    return {"ServerSideEncryption": asked} if asked else {}
+
+
+def _owner(key: str) -> str:
+    """The shop whose object this is; "-", which no shop is called, for those of all."""
+    _, shops, inside = f"/{key}".rpartition("/shops/")
+    return inside.partition("/")[0] if shops else "-"
+
+
+def _cache_of(owner: str) -> Path:
+    kept = _cache() / owner
+    kept.mkdir(exist_ok=True, mode=0o700)
+    return kept
+
+
+@cache
+def _make_room() -> None:
+    """Delete the least used downloads beyond MOST_CACHE_BYTES, once a process; none that was used in the last hour."""
+    files = sorted((stat.st_mtime, stat.st_size, path) for path in _cache().rglob("*") if (stat := _stat(path)))
+    size_bytes = sum(size for _, size, _ in files)
+    for used, size, path in files:
+        if size_bytes <= MOST_CACHE_BYTES or used > time.time() - 3600:
+            break
+        path.unlink(missing_ok=True)
+        size_bytes -= size
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat() if path.is_file() else None
+    except FileNotFoundError:  # another process makes room too
+        return None
 
 
 def _cache() -> Path:
