@@ -32,7 +32,8 @@ def jpeg(value: int = 100, side: int = 40) -> bytes:
 def look(references: list[str], ledger: pa.Table | None = None, **settings: Any) -> pa.Table:
     """The rows of one look, given the rows of all looks before."""
     known = images.known(newest(ledger)) if ledger is not None else {}
-    batches = list(images.pictures(references, known=known, **{"now": NOW} | settings))
+    ours = {"now": NOW, "own_domains": ["*"], "requests_per_s": 1e6}
+    batches = list(images.pictures(references, known=known, **ours | settings))
     assert all(batch.schema == PICTURE for batch in batches)
     return pa.Table.from_batches(batches, PICTURE)
 

@@ -93,10 +93,7 @@ def test_a_child_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         (b"subprocess.Popen(['true'])", b"OSError: Too many open files"),
         (b"os.listdir('/')", b"OSError: Too many open files"),
         (b"os.environ.get('AWS_SECRET_ACCESS_KEY')", b"None"),
-        (
-            b"sorted({*os.environ} - {'PATH', 'LD_LIBRARY_PATH', 'LC_CTYPE'} - {n for n in os.environ if '_M' in n})",
-            b"[]",
-        ),
+        (b"[n for n in os.environ if n[:3] not in ('MAL', 'ARR', 'PAT', 'LD_', 'LC_')]", b"[]"),
     ],
 )
 def test_what_a_child_has_given_up(child: Sandbox, deed: bytes, answer: bytes) -> None:

@@ -4,10 +4,12 @@ import gzip
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
 from pathlib import Path
@@ -16,10 +18,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pluribus.web import MOST_FAILURES, Fetcher, is_transient
-from pluribus.web.dial import is_public
+from pluribus.web import MOST_FAILURES, Fetcher, is_transient, robots
+from pluribus.web.dial import is_public, resolve
+from pluribus.web.manners import domain_of, seconds
 
 LOOPBACK = ("127.0.0.1/32",)
+#: Without the pauses between requests, and without asking for robots.txt.
+fast = partial(Fetcher, requests_per_s=1e6, own_domains=("*",))
 
 
 class Server(ThreadingHTTPServer):
@@ -45,7 +50,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.server.asked.append(self.path)
         self.server.headers.append({name.lower(): value for name, value in self.headers.items()})
-        self.server.pages[self.path](self)
+        self.server.pages.get(self.path, page(status=404))(self)
 
     def log_message(self, *_: object) -> None:
         pass
@@ -84,7 +89,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture
 def fetcher() -> Iterator[Fetcher]:
-    with Fetcher(allow=LOOPBACK, pause_s=0.001, user_agent="pluribus-test (mail@example.com)") as fetcher:
+    with fast(allow=LOOPBACK, pause_s=0.001, user_agent="pluribus-test (mail@example.com)") as fetcher:
         yield fetcher
 
 
@@ -140,20 +145,20 @@ def test_addresses_that_are_public(text: str) -> None:
     ],
 )  # fmt: skip
 def test_a_url_of_a_stranger_reaches_nothing_of_ours(url: str, dialled: list[object]) -> None:
-    with Fetcher() as fetcher:
+    with fast() as fetcher:
         assert fetcher.fetch(url).reason in ("URL", "ADDRESS", "DNS")
     assert dialled == []
 
 
 def test_addresses_are_checked_at_every_port(server: Server, dialled: list[object]) -> None:
-    with Fetcher(allow=["192.0.2.0/24"]) as fetcher:
+    with fast(allow=["192.0.2.0/24"]) as fetcher:
         for host in ("127.0.0.1", "localhost", "127.1", "2130706433", "[::ffff:7f00:1]"):
             assert fetcher.fetch(f"http://{host}:{server.server_port}/").reason == "ADDRESS"
     assert dialled == [] and server.asked == []
 
 
 def test_an_allowed_network_allows_no_other_ports_elsewhere(dialled: list[object]) -> None:
-    with Fetcher(allow=LOOPBACK, resolve=lambda *_: ["93.184.216.34"]) as fetcher:
+    with fast(allow=LOOPBACK, resolve=lambda *_: ["93.184.216.34"]) as fetcher:
         assert fetcher.fetch("http://shop.example:6379/").reason == "ADDRESS"
     assert dialled == []
 
@@ -165,7 +170,7 @@ def nameless() -> Iterator[Fetcher]:
     def resolve(host: str, port: int) -> list[str]:
         raise OSError("no such name")
 
-    with Fetcher(resolve=resolve, pause_s=0.0) as fetcher:
+    with fast(resolve=resolve, pause_s=0.0) as fetcher:
         yield fetcher
 
 
@@ -256,7 +261,7 @@ def test_redirects_are_checked_like_the_first_address(
 def test_a_name_is_resolved_once_and_the_checked_address_is_dialled(server: Server) -> None:
     answers = [["127.0.0.1"], ["127.0.0.2"], ["127.0.0.1", "10.0.0.1"], ["127.0.0.1"]]
     server.pages["/"] = page(b"x", length=1)  # closes the connection, so that each fetch must connect anew
-    with Fetcher(allow=LOOPBACK, resolve=lambda *_: answers.pop(0)) as fetcher:
+    with fast(allow=LOOPBACK, resolve=lambda *_: answers.pop(0)) as fetcher:
         url = f"http://shop.example:{server.server_port}/"
         reasons = [fetcher.fetch(url).reason for _ in range(4)]
     assert reasons == ["", "ADDRESS", "ADDRESS", ""]
@@ -266,7 +271,7 @@ def test_a_name_is_resolved_once_and_the_checked_address_is_dialled(server: Serv
 def test_a_resolver_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pluribus.web.dial.RESOLVE_S", 0.05)
     awake = threading.Event()
-    with Fetcher(resolve=lambda *_: [str(awake.wait())], pause_s=0.0) as fetcher:
+    with fast(resolve=lambda *_: [str(awake.wait())], pause_s=0.0) as fetcher:
         assert fetcher.fetch("http://shop.example/").reason == "TIMEOUT"
         awake.set()
 
@@ -282,7 +287,7 @@ def _drip(handler: Handler, head: bytes) -> None:
 @pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n", b"HTTP/1.1 200 OK\r\nName: "])
 def test_a_server_that_drips_meets_the_deadline(server: Server, head: bytes) -> None:
     server.pages["/"] = lambda handler: _drip(handler, head)
-    with Fetcher(allow=LOOPBACK, total_s=0.4) as fetcher:
+    with fast(allow=LOOPBACK, total_s=0.4) as fetcher:
         assert fetcher.fetch(f"{server.url}/").reason == "TIMEOUT"
     assert server.asked == ["/"]
 
@@ -425,8 +430,178 @@ def _certificate(name: str) -> bytes:
 
 def test_tls_is_checked_against_the_name(https: Server) -> None:
     https.pages |= {"/": page(b"x"), "/down": page(status=302, Location=f"http://shop.example:{https.server_port}/")}
-    with Fetcher(allow=LOOPBACK, resolve=lambda *_: ["127.0.0.1"], pause_s=0.0) as fetcher:
+    with fast(allow=LOOPBACK, resolve=lambda *_: ["127.0.0.1"], pause_s=0.0) as fetcher:
         assert fetcher.fetch(f"https://shop.example:{https.server_port}/").body == b"x"
         assert fetcher.fetch(f"https://other.example:{https.server_port}/").reason == "CONNECT"
         assert fetcher.fetch(f"https://shop.example:{https.server_port}/down").reason == "REDIRECT"
     assert https.asked == ["/", "/down"]
+
+
+# ----------------------------------------------------------------------------------------------------------- manners
+
+
+def polite(**settings: object) -> Fetcher:
+    """One that asks for robots.txt, in a world where every name is this machine's."""
+    ours = {"allow": LOOPBACK, "requests_per_s": 1e6, "pause_s": 0.0, "resolve": lambda *_: ["127.0.0.1"]}
+    return Fetcher(**{"user_agent": "pluribus (test)"} | ours | settings)  # type: ignore[arg-type]
+
+
+def test_one_address_of_many_names_is_one_place(server: Server) -> None:
+    """Ten thousand names that all resolve to one victim."""
+    lock, now, most = threading.Lock(), [0], [0]
+
+    def answer(handler: Handler) -> None:
+        with lock:
+            now[0] += 1
+            most[0] = max(most[0], now[0])
+        threading.Event().wait(0.02)
+        with lock:
+            now[0] -= 1
+        page(b"x")(handler)
+
+    server.pages["/"] = answer
+    urls = [f"http://name{n}.example{n}.org:{server.server_port}/" for n in range(24)]
+    with polite(own_domains=["*"]) as fetcher, ThreadPoolExecutor(12) as threads:
+        assert {f.body for f in threads.map(fetcher.fetch, urls)} == {b"x"} and most == [2]
+
+
+def test_requests_to_one_place_keep_their_distance(server: Server) -> None:
+    times: list[float] = []
+
+    def answer(handler: Handler) -> None:
+        times.append(time.monotonic())
+        page(b"x")(handler)
+
+    server.pages["/"] = answer
+    with polite(own_domains=["*"], requests_per_s=20) as fetcher, ThreadPoolExecutor(4) as threads:
+        list(threads.map(fetcher.fetch, [f"http://{n}.shop.example:{server.server_port}/" for n in range(6)]))
+    assert times[-1] - times[0] >= 5 / 20 * 0.9
+
+
+@pytest.mark.parametrize(
+    ("host", "domain"),
+    [
+        ("shop.example", "shop.example"), ("a.b.shop.example.", "shop.example"), ("cdn.shop.co.uk", "shop.co.uk"),
+        ("co.uk", "co.uk"), ("img.hm.com", "hm.com"), ("localhost", "localhost"), ("127.0.0.1", "127.0.0.1"),
+        ("[::1]", "::1"),
+    ],
+)  # fmt: skip
+def test_a_domain_is_what_somebody_registered(host: str, domain: str) -> None:
+    assert domain_of(host) == domain
+
+
+ROBOTS = b"""
+User-agent: *
+Disallow: /
+
+User-agent: Pluribus
+User-agent: other
+Disallow: /private
+Disallow: /*.gif$
+Allow: /private/open
+"""
+
+
+def test_robots_txt_is_asked_once_and_obeyed(server: Server) -> None:
+    paths = {"/a.jpg": "", "/private/b.jpg": "ROBOTS", "/private/open/c.jpg": "", "/d.gif": "ROBOTS", "/d.gif?x": ""}
+    server.pages |= {"/robots.txt": page(ROBOTS)} | dict.fromkeys(paths, page(b"x"))
+    with polite() as fetcher:
+        assert {path: fetcher.fetch(server.url + path).reason for path in paths} == paths
+    assert server.asked.count("/robots.txt") == 1 and "/private/b.jpg" not in server.asked
+    with polite(user_agent="some other robot") as fetcher:
+        assert fetcher.fetch(f"{server.url}/a.jpg").reason == "ROBOTS"
+
+
+def test_the_robots_txt_of_a_domain_of_ones_own_is_not_asked(server: Server) -> None:
+    server.pages |= {"/robots.txt": page(ROBOTS), "/private": page(b"x", X_Robots_Tag="noindex")}
+    url = f"http://cdn.shop.example:{server.server_port}/private"
+    with polite(own_domains=["shop.example"]) as fetcher:
+        assert fetcher.fetch(url).body == b"x"
+    assert server.asked == ["/private"]
+    with polite(own_domains=["hop.example", "example.org"]) as fetcher:
+        assert fetcher.fetch(url).reason == "ROBOTS"
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (page(status=404), ""), (page(status=403), ""), (page(b"\xff\xfe garbage"), ""),
+        (page(status=302, Location="http://169.254.169.254/"), ""), (page(status=302, Location="/robots.txt"), ""),
+        (page(b"#" * 600_000), "ROBOTS"), (page(gzip.compress(b"a"), Content_Encoding="gzip"), "ROBOTS"),
+        (page(status=503), "HTTP_503"), (page(b"x", length=99), "PROTOCOL"),
+    ],
+)  # fmt: skip
+def test_a_robots_txt_that_cannot_be_read(
+    server: Server, answer: Callable[[Handler], None], reason: str, dialled: list[object]
+) -> None:
+    server.pages |= {"/robots.txt": answer, "/a.jpg": page(b"x")}
+    with polite(resolve=resolve) as fetcher:
+        assert fetcher.fetch(f"{server.url}/a.jpg").reason == reason
+    assert set(dialled) == {("127.0.0.1", server.server_port)}
+
+
+@pytest.mark.parametrize(
+    ("tag", "reason"),
+    [
+        ("noindex", "ROBOTS"), ("nofollow, NOIMAGEINDEX", "ROBOTS"), ("none", "ROBOTS"), ("noai", "ROBOTS"),
+        ("pluribus: noindex", "ROBOTS"), ("otherbot: noindex", ""), ("otherbot: noindex, none", ""),
+        ("all", ""), ("unavailable_after: 25 Jun 2030 15:00:00 PST", ""), ("nofollow", ""), (",:,::,", ""),
+    ],
+)  # fmt: skip
+def test_x_robots_tag_is_honoured(server: Server, tag: str, reason: str) -> None:
+    server.pages |= {"/robots.txt": page(status=404), "/a.jpg": page(b"x", X_Robots_Tag=tag)}
+    with polite() as fetcher:
+        assert fetcher.fetch(f"{server.url}/a.jpg").reason == reason
+
+
+@given(st.text(), st.text(), st.text())
+@settings(max_examples=200, deadline=None)
+def test_rules_of_strangers_are_read_or_passed_over(text: str, path: str, pattern: str) -> None:
+    rules = robots.parse(f"{text}\nUser-agent: *\nDisallow: {pattern}\n", "pluribus")
+    assert rules.allows("/" + path) in (True, False)
+    assert robots.forbids(text, "pluribus") in (True, False)
+    assert isinstance(seconds(text), float)
+
+
+def test_a_pattern_of_many_stars_takes_no_time() -> None:
+    rules = robots.parse("User-agent: *\nDisallow: /" + "a*" * 1_000 + "b$\n", "pluribus")
+    assert rules.allows("/" + "a" * 2_000)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"HTTP/1.1 100 Continue\r\n\r\n" * 5_000, b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 5_000 + b"\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n" + b"a: b\r\n" * 50_000,
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\n", b"\0" * 200_000,
+    ],
+)  # fmt: skip
+def test_heads_of_ill_will(server: Server, fetcher: Fetcher, head: bytes) -> None:
+    def answer(handler: Handler) -> None:
+        handler.close_connection = True
+        handler.wfile.write(head)
+
+    server.pages["/"] = answer
+    assert fetcher.fetch(f"{server.url}/").reason in ("PROTOCOL", "CONNECT")
+
+
+def test_a_tls_handshake_that_drips_meets_the_deadline() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        over = threading.Event()
+
+        def drip() -> None:
+            with listener.accept()[0] as connection:
+                connection.sendall(b"\x16\x03\x03\x40\x00")
+                while not over.wait(0.05):
+                    connection.send(b"x")
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        try:
+            with fast(allow=LOOPBACK, total_s=0.5) as fetcher:
+                reason = fetcher.fetch(f"https://127.0.0.1:{listener.getsockname()[1]}/").reason
+            assert reason == "TIMEOUT"
+        finally:
+            over.set()
+            thread.join()

@@ -45,7 +45,6 @@ DECODER = "pluribus.pixels:answer"
 BATCH_ROWS, BATCH_BYTES = 256, 32 * 2**20
 #: A child costs about as much CPU time to start as it takes to decode so many pictures.
 PICTURES_PER_CHILD = 32
-WEB_THREADS = 64
 ACCEPT = "image/jpeg, image/png, image/webp, image/gif, */*;q=0.1"
 
 
@@ -138,13 +137,17 @@ def pictures(
     most_px: int = 25_000_000,
     recheck_hours: float = 24.0,
     user_agent: str = "pluribus",
+    requests_per_s: float = 1.0,
+    connections: int = 32,
+    own_domains: Iterable[str] = (),
     allow: Iterable[str] = (),
 ) -> Iterator[pa.RecordBatch]:
     """Batches of records.PICTURE, a row for every reference that is new, changed or newly refused.
 
     `sources` are what `sources.open_source` opens, or http(s) addresses that relative references complete; the first
     that has a reference wins. An http(s) reference is asked about again after `recheck_hours`; while its server is
-    down, the picture known before stays. Width and height are those of the original. `allow` as in `web.Fetcher`.
+    down, the picture known before stays. Width and height are those of the original. `connections` at a time are this
+    shop's share of the machine; `requests_per_s`, `own_domains` and `allow` as in `web.Fetcher`.
     Memory: the names of the sources, and some hundred pictures. Raises FeedError when a source is absent or unreadable.
     """
     limits = {"SMALL": least_px, "SIZE": most_bytes, "PIXELS": most_px}
@@ -163,9 +166,10 @@ def pictures(
         if due:
             from pluribus.web import Fetcher
 
-            fetcher = stack.enter_context(Fetcher(user_agent=user_agent, allow=allow))
-            ask = partial(_from_web, look, fetcher)
-            work.append(stack.enter_context(closing(_threaded(ask, _by_turns(due), WEB_THREADS))))
+            manners: dict[str, Any] = {"requests_per_s": requests_per_s, "most_connections": connections}
+            fetcher = Fetcher(user_agent=user_agent, own_domains=own_domains, allow=allow, **manners)
+            ask = partial(_from_web, look, stack.enter_context(fetcher))
+            work.append(stack.enter_context(closing(_threaded(ask, _by_turns(due), connections))))
         yield from _batches(chain.from_iterable(work))
 
 

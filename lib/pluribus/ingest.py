@@ -196,7 +196,7 @@ def _download(url: str, here: Path, limits: Limits) -> Path:
     from pluribus import web
 
     path = here / (hashlib.sha256(url.encode()).hexdigest() + Path(url.partition("?")[0]).suffix[:8])
-    with web.Fetcher(total_s=FEED_TIMEOUT_S) as fetcher, path.open("wb") as file:
+    with web.Fetcher(total_s=FEED_TIMEOUT_S, own_domains=["*"]) as fetcher, path.open("wb") as file:
         fetched = fetcher.fetch(url, most_bytes=limits.feed_bytes, into=file)
     if fetched.reason:
         raise FeedError(f"the feed at {url} could not be fetched: {fetched.reason}", do="mend [[feeds]] source")
@@ -259,6 +259,9 @@ def _pictures(store: Store, rows: Path, *, settings: Images, now: datetime) -> t
         most_px=settings.most_px,
         recheck_hours=settings.recheck_hours,
         user_agent=settings.user_agent,
+        requests_per_s=settings.requests_per_s,
+        connections=settings.connections,
+        own_domains=settings.own_domains,
     )
     settled, size_bytes = pictures.shelve(store, fresh, known=ledger, recipe=recipe, now=now)
     return pictures.ledger(store, recipe) if settled else ledger, settled, size_bytes

@@ -105,6 +105,9 @@ class Images:
     most_px: Count = 25_000_000
     recheck_hours: Annotated[float, Ge(0)] = 24.0  # http(s): trust what is known this long
     user_agent: str = "pluribus (catalog pictures; contact the shop's provider)"
+    requests_per_s: Annotated[float, Gt(0)] = 1.0  # to one domain, and to one address
+    connections: Count = 32  # at a time: the shop's share of the machine
+    own_domains: tuple[str, ...] = ()  # that the shop has shown to be its own: their robots.txt is not asked
 
 
 @dataclass(frozen=True, kw_only=True)

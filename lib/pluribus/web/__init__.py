@@ -2,44 +2,43 @@
 
 A feed's picture address may point at our own cloud's metadata service, at a name that resolves to something else the
 second time, or at a server that sends a byte a second. `dial` connects to checked addresses only and keeps the
-deadline; here redirects are followed by hand and checked alike, bytes are counted raw, and hosts get their pauses.
+deadline; here redirects are followed by hand and checked alike, and bytes are counted raw. `manners` keeps turns and
+pauses, `robots` reads what a host asks of robots; a domain that the shop's configuration calls its own is not asked.
 
-The policy follows OWASP's SSRF prevention cheat sheet, case 2. Left out: robots.txt and X-Robots-Tag, for the pictures
-are the shop's own.
+The policy follows OWASP's SSRF prevention cheat sheet, case 2.
 """
 
 import io
-import random
 import re
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from ipaddress import ip_network
 from typing import IO, Literal
 
 import httpcore
 import httpx
 
+from pluribus.web import robots
 from pluribus.web.dial import PORTS, Backend, Clock, Refused, resolve
+from pluribus.web.manners import MOST_FAILURES, REST_S, Manners, domain_of, seconds
+
+__all__ = ["MOST_FAILURES", "REST_S", "Fetched", "Fetcher", "is_transient"]
 
 REDIRECTS = (301, 302, 303, 307, 308)
-MOST_REDIRECTS, MOST_RETRIES, MOST_FAILURES = 3, 2, 10
+MOST_REDIRECTS, MOST_RETRIES = 3, 2
 MOST_URL_CHARS, MOST_VALIDATOR_CHARS = 2048, 512
 CONNECT_S, READ_S = 3.0, 5.0
-#: How long a host that failed MOST_FAILURES times in a row is left alone; a longer Retry-After counts as this.
-REST_S = 60.0
 
 
 @dataclass(frozen=True)
 class Fetched:
     """What came of one fetch: new bytes, "the same as what you have", or the reason of a refusal.
 
-    Reasons: URL ADDRESS REDIRECT SIZE ENCODING HTTP_404 ..., and the transient DNS CONNECT TIMEOUT PROTOCOL BUSY
-    HTTP_429 HTTP_5xx, which say nothing about the bytes themselves.
+    Reasons: URL ADDRESS REDIRECT ROBOTS SIZE ENCODING HTTP_404 ..., and the transient DNS CONNECT TIMEOUT PROTOCOL
+    BUSY HTTP_429 HTTP_5xx, which say nothing about the bytes themselves.
     """
 
     status: Literal["new", "same", "refused"]
@@ -61,21 +60,30 @@ class Fetcher:
         *,
         user_agent: str = "pluribus",
         total_s: float = 20.0,
-        per_host: int = 2,
+        per_place: int = 2,
+        requests_per_s: float = 1.0,
         most_connections: int = 64,
         pause_s: float = 0.25,
+        own_domains: Iterable[str] = (),
         allow: Iterable[str] = (),
         resolve: Callable[[str, int], list[str]] = resolve,
     ) -> None:
         """Opens no connection yet.
 
-        total_s  for one `fetch` with its redirects, retries and pauses
-        pause_s  after a host's first failure; doubles twice
-        allow    networks ("127.0.0.0/8") that may be reached although they are not public, at any port: for
-                 operators and tests, never from a shop's configuration
+        total_s         for one `fetch` with its redirects, retries and pauses, from its first turn on
+        per_place       connections at a time to one registrable domain, and to one address
+        requests_per_s  to either
+        pause_s         after a host's first failure; doubles twice
+        own_domains     whose robots.txt and X-Robots-Tag do not concern us, with their subdomains; "*": all
+        allow           networks ("127.0.0.0/8") that may be reached although they are not public, at any port: for
+                        operators and tests, never from a shop's configuration
         """
-        self._user_agent, self._total_s, self._per_host = user_agent, total_s, per_host
-        self._pause_s = pause_s
+        self._user_agent, self._total_s = user_agent, total_s
+        self._agent = robots.token(user_agent)
+        self._manners = Manners(per_place=per_place, requests_per_s=requests_per_s, pause_s=pause_s)
+        self._own = {domain.lower().strip(".") for domain in own_domains}
+        self._rules: dict[str, robots.Rules] = {}
+        self._rules_locks: dict[str, threading.Lock] = {}
         self._allows = bool(allow)
         self._clock = Clock()
         self._backend = Backend(self._clock, resolve, [ip_network(network) for network in allow])
@@ -84,7 +92,6 @@ class Fetcher:
             max_connections=most_connections,
             network_backend=self._backend,
         )
-        self._hosts: dict[bytes, _Host] = {}
         self._lock = threading.Lock()
 
     def __enter__(self) -> "Fetcher":
@@ -132,7 +139,8 @@ class Fetcher:
         for _ in range(MOST_REDIRECTS + 1):
             if target is None:
                 return Fetched("refused", reason="URL")
-            answer = self._request(target, headers, body, most_bytes)
+            refusal = self._robots(target)
+            answer = Fetched("refused", reason=refusal) if refusal else self._request(target, headers, body, most_bytes)
             if isinstance(answer, Fetched):
                 return answer
             previous, target = target, self._target(answer, target)
@@ -151,24 +159,80 @@ class Fetcher:
         good = target.scheme in ("http", "https") and target.raw_host and not target.userinfo and known_port
         return target if good and len(str(target)) <= MOST_URL_CHARS else None
 
-    def _request(self, url: httpx.URL, headers: dict[str, str], body: IO[bytes], most_bytes: int) -> Fetched | str:
-        """One exchange with one host: what came, or where it sends us."""
+    def _robots(self, url: httpx.URL) -> str:
+        """Why this address is not for us, by its host's robots.txt, asked for once; blank where it is."""
+        if self._is_own(url.raw_host.decode("ascii")):
+            return ""
+        where = f"{url.scheme}://{url.netloc.decode('ascii')}"
         with self._lock:
-            host = self._hosts.setdefault(url.raw_host, _Host(threading.Semaphore(self._per_host), self._pause_s))
+            lock = self._rules_locks.setdefault(where, threading.Lock())
+        with lock:
+            if where not in self._rules:
+                reason = self._learn(where)
+                if reason:
+                    return reason
+        return "" if self._rules[where].allows(url.raw_path.decode("ascii")) else "ROBOTS"
+
+    def _learn(self, where: str) -> str:
+        """Read a host's robots.txt; a reason when it cannot be had now, which forbids (RFC 9309, 2.3.1.4)."""
+        until, began = self._clock.until, time.monotonic()
+        self._clock.until = 0.0  # its time is not that of the picture
+        body, target = io.BytesIO(), self._target(f"{where}/robots.txt", None)
+        reason = "URL"
+        for _ in range(MOST_REDIRECTS + 1):
+            if target is None:
+                break
+            answer = self._request(target, {"User-Agent": self._user_agent}, body, robots.MOST_BYTES)
+            if isinstance(answer, Fetched):
+                reason = answer.reason
+                break
+            target, reason = self._target(answer, target), "REDIRECT"
+        self._clock.until = until and until + time.monotonic() - began
+        if is_transient(reason):
+            return reason
+        if reason in ("SIZE", "ENCODING"):  # there are rules, and we cannot read them
+            return "ROBOTS"
+        text = "" if reason else body.getvalue().decode("utf-8", "replace")
+        self._rules[where] = robots.parse(text, self._agent)
+        return ""
+
+    def _is_own(self, host: str) -> bool:
+        labels = host.lower().strip(".").split(".")
+        return "*" in self._own or any(".".join(labels[place:]) in self._own for place in range(len(labels)))
+
+    def _request(self, url: httpx.URL, headers: dict[str, str], body: IO[bytes], most_bytes: int) -> Fetched | str:
+        """One exchange with one host, when its turn has come: what came, or where it sends us."""
+        clock, host = self._clock, url.raw_host.decode("ascii")
         try:
-            with host.turn(self._clock, self._total_s):
-                retry_after = ""
-                try:
-                    with self._opened(url, headers) as response:
-                        answer = _read(response, body, most_bytes)
-                        retry_after = _headers(response).get("retry-after", "")
-                except tuple(REASONS) as error:
-                    reason = next(reason for kind, reason in REASONS.items() if isinstance(error, kind))
-                    answer = Fetched("refused", reason=reason or str(error))
-                host.note(isinstance(answer, Fetched) and is_transient(answer.reason), _seconds(retry_after))
-                return answer
+            self._manners.host(host).resting(self._total_s)
+            with self._manners.place(domain_of(host)).turn(clock):
+                port = url.port or (443 if url.scheme == "https" else 80)
+                address, *_ = self._backend.check(host, port)
+                with self._manners.place(f"@{address}").turn(clock):
+                    clock.until = clock.until or time.monotonic() + self._total_s
+                    self._manners.host(host).wait(clock)
+                    return self._exchange(url, headers, body, most_bytes)
         except Refused as refusal:
             return Fetched("refused", reason=str(refusal))
+
+    def _exchange(self, url: httpx.URL, headers: dict[str, str], body: IO[bytes], most_bytes: int) -> Fetched | str:
+        retry_after = ""
+        try:
+            with self._opened(url, headers) as response:
+                told = _headers(response)
+                retry_after = told.get("retry-after", "")
+                forbidden = not self._is_own(url.raw_host.decode("ascii")) and robots.forbids(
+                    told.get("x-robots-tag", ""), self._agent
+                )
+                answer = _read(response, told, body, most_bytes)
+                if forbidden and isinstance(answer, Fetched) and answer.status == "new":
+                    answer = Fetched("refused", reason="ROBOTS")
+        except tuple(REASONS) as error:
+            reason = next(reason for kind, reason in REASONS.items() if isinstance(error, kind))
+            answer = Fetched("refused", reason=reason or str(error))
+        failed = isinstance(answer, Fetched) and is_transient(answer.reason)
+        self._manners.host(url.raw_host.decode("ascii")).note(failed, seconds(retry_after))
+        return answer
 
     def _opened(self, url: httpx.URL, headers: dict[str, str]) -> AbstractContextManager[httpcore.Response]:
         timeouts = {"connect": CONNECT_S, "read": READ_S, "write": READ_S, "pool": self._total_s}
@@ -177,9 +241,8 @@ class Fetcher:
         return self._pool.stream("GET", target, headers=named, extensions={"timeout": timeouts})
 
 
-def _read(response: httpcore.Response, body: IO[bytes], most_bytes: int) -> Fetched | str:
+def _read(response: httpcore.Response, told: dict[str, str], body: IO[bytes], most_bytes: int) -> Fetched | str:
     """The answer's body into `body`, or why not, or where a redirect leads."""
-    told = _headers(response)
     if response.status in REDIRECTS and "location" in told:
         return told["location"]
     if response.status == 304:
@@ -218,48 +281,10 @@ REASONS: dict[type[Exception], str] = {
 }
 
 
-@dataclass
-class _Host:
-    """How a host is doing: who may ask it, and not before when."""
-
-    turns: threading.Semaphore
-    pause_s: float
-    failures: int = 0
-    quiet_until: float = 0.0
-
-    @contextmanager
-    def turn(self, clock: Clock, total_s: float) -> Iterator[None]:
-        """Wait for a turn at this host. The first turn of a fetch starts its clock; raises Refused BUSY."""
-        if not self.turns.acquire(timeout=max(0.0, clock.until - time.monotonic()) if clock.until else None):
-            raise Refused("BUSY")
-        try:
-            now = time.monotonic()
-            clock.until = clock.until or now + total_s
-            if max(now, self.quiet_until) >= clock.until:
-                raise Refused("BUSY")
-            time.sleep(max(0.0, self.quiet_until - now))
-            yield
-        finally:
-            self.turns.release()
-
-    def note(self, failed: bool, retry_after_s: float) -> None:
-        """After each failure a jittered, growing pause; after too many in a row, a long one."""
-        self.failures = self.failures + 1 if failed else 0
-        if failed:
-            growing_s = self.pause_s * 2.0 ** min(self.failures, 3)
-            pause_s = REST_S if self.failures >= MOST_FAILURES else random.uniform(growing_s / 2, growing_s)  # noqa: S311
-            self.quiet_until = time.monotonic() + max(pause_s, min(retry_after_s, REST_S))
-
-
 def _headers(response: httpcore.Response) -> dict[str, str]:
-    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
-
-
-def _seconds(text: str) -> float:
-    """What a Retry-After header asks for, in seconds or as a date."""
-    if text.strip().isdecimal():
-        return float(text)
-    try:
-        return (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds()
-    except (ValueError, TypeError):
-        return 0.0
+    """Names in lower case; several headers of one name are one, between commas."""
+    told: dict[str, str] = {}
+    for raw_name, raw_value in response.headers:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        told[name] = f"{told[name]}, {value}" if name in told else value
+    return told

@@ -49,9 +49,10 @@ def resolve(host: str, port: int) -> list[str]:
 
 
 class Clock(threading.local):
-    """When the fetch that this thread is busy with must be over."""
+    """When the fetch that this thread is busy with must be over, and whom it asks."""
 
     until: float = 0.0
+    checked: tuple[str, int, list[Address]] | None = None  # the host that it asks next, already resolved
 
     def left_s(self, most_s: float | None = None) -> float:
         left = self.until - time.monotonic()
@@ -78,7 +79,8 @@ class Backend(httpcore.NetworkBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
         failure: Exception = Refused("DNS")
-        for address in self._checked(host, port):
+        known = self.clock.checked
+        for address in known[2] if known and known[:2] == (host, port) else self.check(host, port):
             try:
                 literal, left_s = str(address), self.clock.left_s(timeout)
                 return _Stream(httpcore.SyncBackend().connect_tcp(literal, port, left_s, local_address), self.clock)
@@ -89,11 +91,11 @@ class Backend(httpcore.NetworkBackend):
     def close(self) -> None:
         self.resolvers.shutdown(wait=False, cancel_futures=True)
 
-    def _checked(self, host: str, port: int) -> list[Address]:
-        """Every address of the host; one bad address refuses them all."""
+    def check(self, host: str, port: int) -> list[Address]:
+        """Every address of the host, dialled next by this thread; one bad address refuses them all."""
         asked = self.resolvers.submit(self.resolve, host, port)  # getaddrinfo knows no time limit
         try:
-            texts = dict.fromkeys(asked.result(self.clock.left_s(RESOLVE_S)))
+            texts = dict.fromkeys(asked.result(RESOLVE_S if not self.clock.until else self.clock.left_s(RESOLVE_S)))
         except TimeoutError:
             raise Refused("TIMEOUT") from None
         except (OSError, UnicodeError):
@@ -103,6 +105,9 @@ class Backend(httpcore.NetworkBackend):
             allowed = any(address in network for network in self.allow)
             if not allowed and not (is_public(address) and port in PORTS):
                 raise Refused("ADDRESS")
+        if not addresses:
+            raise Refused("DNS")
+        self.clock.checked = (host, port, addresses)
         return addresses
 
 
