@@ -1,9 +1,11 @@
 """Great Expectations judge; every bad row carries every reason; nothing is lost; unfit catalogs are refused."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -11,6 +13,7 @@ from pluribus import tables, validate
 from pluribus.errors import CatalogRejected, ConfigError
 from pluribus.records import SNAPSHOT, Limits
 from pluribus.store import Store, open_store
+from pluribus.validate import conditions, judges
 
 SUITES = Path(__file__).parents[1] / "expectations"
 
@@ -117,7 +120,7 @@ def test_an_expectation_that_cannot_be_meant_is_refused(tmp_path: Path, bad: dic
     """Great Expectations drops unknown types with a log line, and the suite passes."""
     table = pa.table({"row": [0], "title": ["x"]})
     with pytest.raises(ConfigError, match="suite 's'"):
-        validate._judge(table, [bad])
+        judges.judge(table, [bad])
 
 
 def test_suites_that_are_not_there_or_not_suites(tmp_path: Path) -> None:
@@ -131,9 +134,94 @@ def test_suites_that_are_not_there_or_not_suites(tmp_path: Path) -> None:
 def test_every_bundled_suite_loads_and_explains_itself() -> None:
     for file in SUITES.glob("*.json"):
         found = json.loads(file.read_text())
-        validate._load_suite(found)
+        judges._load_suite(found)
         assert found["meta"]["about"]
         for expectation in found["expectations"]:
             assert expectation["severity"] in ("critical", "warning"), file.name
             assert expectation["meta"]["code"].isupper()
             assert expectation["meta"]["says"].endswith((".", ")."))
+
+
+EXPECTATIONS: list[tuple[str, dict[str, Any]]] = [
+    ("expect_column_values_to_not_be_null", {"column": "title"}),
+    ("expect_column_values_to_not_be_null", {"column": "price", "mostly": 0.9}),
+    ("expect_column_values_to_be_in_set", {"column": "title", "value_set": ["a", "", "Ωmega", "' or 1=1 --"]}),
+    ("expect_column_values_to_not_be_in_set", {"column": "title", "value_set": ["A", "a\u0000b"]}),
+    ("expect_column_values_to_be_between", {"column": "price", "min_value": 0}),
+    ("expect_column_values_to_be_between", {"column": "price", "min_value": 0, "max_value": 5, "strict_min": True}),
+    ("expect_column_values_to_be_between", {"column": "n", "max_value": 1}),
+    ("expect_column_values_to_match_regex", {"column": "title", "regex": "[A-Z]"}),
+    ("expect_column_values_to_not_match_regex", {"column": "title", "regex": "^a|b"}),
+]
+
+
+@pytest.fixture(scope="module")
+def hostile() -> pa.Table:
+    """Values on which engines disagree: nothing, no number, infinities, signs of zero, SQL, other scripts, controls."""
+    rng = np.random.default_rng(7)
+    titles = [
+        None,
+        "",
+        " ",
+        "a",
+        "A",
+        "b",
+        "ID",
+        "xIDx",
+        "ID é",
+        "éIDé",
+        "ID\nID",
+        "a\u0000b",
+        "Ωmega",
+        "' or 1=1 --",
+        "\u202eb",
+    ]
+    prices = [None, 0.0, -0.0, 5.0, 5.1, -1.0, 1e308, float("inf"), float("-inf"), float("nan"), 1e-320]
+    n = 600
+    return pa.table({
+        "row": pa.array(range(n), pa.int64()),
+        "title": pa.array([titles[i] for i in rng.integers(0, len(titles), n)], pa.string()),
+        "price": pa.array([prices[i] for i in rng.integers(0, len(prices), n)], pa.float64()),
+        "n": pa.array(rng.integers(0, 4, n), pa.int64()),
+    })  # fmt: skip
+
+
+@pytest.mark.parametrize(("expectation", "kwargs"), EXPECTATIONS)
+def test_sql_names_the_rows_that_great_expectations_name(
+    hostile: pa.Table, expectation: str, kwargs: dict[str, Any]
+) -> None:
+    said = conditions.condition(expectation, kwargs, hostile.schema)
+    assert said is not None
+    by_sql = tables.query(f"select row from judged where {said.sql} order by row", said.values, judged=hostile)
+    alone = {"name": "s", "expectations": [{"type": expectation, "kwargs": kwargs, "severity": "critical"}]}
+    (result,) = judges._results(hostile.to_pandas(), [alone], judges.ROWS)
+    assert by_sql["row"].to_pylist() == sorted(item["row"] for item in result.result["unexpected_index_list"])
+
+
+@pytest.mark.parametrize(
+    ("expectation", "kwargs"),
+    [
+        ("expect_column_values_to_match_regex", {"column": "title", "regex": "^\\d+$"}),  # RE2 knows ASCII digits only
+        ("expect_column_value_lengths_to_be_between", {"column": "title", "max_value": 2}),
+        ("expect_column_values_to_be_between", {"column": "n", "max_value": 1, "row_condition": "n > 0"}),
+    ],
+)
+def test_where_sql_might_say_otherwise_great_expectations_name_the_rows(
+    hostile: pa.Table, expectation: str, kwargs: dict[str, Any]
+) -> None:
+    assert conditions.condition(expectation, kwargs, hostile.schema) is None
+    if "row_condition" not in kwargs:
+        asked = {"type": expectation, "kwargs": kwargs, "severity": "critical", "meta": {"code": "X"}}
+        _, bad = judges.judge(hostile, [{"name": "s", "expectations": [asked]}])
+        assert 0 < bad.num_rows < hostile.num_rows
+
+
+def test_where_sql_finds_other_rows_great_expectations_are_right(hostile: pa.Table) -> None:
+    """RE2 sees a word end beside "é"; Python does not, and Great Expectations ask Python."""
+    kwargs = {"column": "title", "regex": "\\bID\\b"}
+    asked = {"type": "expect_column_values_to_not_match_regex", "kwargs": kwargs, "meta": {"code": "X"}}
+    _, bad = judges.judge(hostile, [{"name": "s", "expectations": [asked | {"severity": "critical"}]}])
+    named = set(bad["row"].to_pylist())
+    expected = {r["row"] for r in hostile.to_pylist() if r["title"] and re.search(r"\bID\b", r["title"])}
+    assert named == expected
+    assert not named & {r["row"] for r in hostile.to_pylist() if r["title"] == "éIDé"}

@@ -8,9 +8,7 @@ it), any other is counted; `meta.code` is the reason a row carries, `meta.says` 
 """
 
 import json
-import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,8 @@ from pluribus import tables
 from pluribus.errors import CatalogRejected, ConfigError
 from pluribus.records import SNAPSHOT, Limits
 from pluribus.store import Store
+from pluribus.validate import judges
+from pluribus.validate.judges import Finding
 
 VERSION = 1  # raise when the same snapshot and suites would now be judged otherwise
 
@@ -38,24 +38,9 @@ JUDGED = """
              else 'nothing' end as content
     from rows order by row"""
 
+TALLY = "select code, count(*) as n from (select unnest(reasons) as code from bad) group by code order by n desc, code"
 SPLIT_BAD = "select rows.*, bad.reasons from rows join bad using (row) order by row"
 SPLIT_GOOD = "select * from rows where row not in (select row from bad) order by product_id, row"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What one expectation found in one snapshot."""
-
-    code: str
-    says: str
-    expectation: str
-    column: str
-    severity: str
-    passed: bool
-    failed: int  # rows; 0 for expectations about the whole table
-    share: float
-    examples: tuple[str, ...]
-    observed: str = ""
 
 
 @dataclass(frozen=True)
@@ -112,18 +97,15 @@ def validate(
     prefix = validation_prefix(snapshot, suites)
     path = tables.local(store, rows_key)
     judged = tables.query(JUDGED, rows=path)
-    findings, bad = _judge(judged, suites)
-    quarantined = pa.table(
-        {"row": pa.array(bad.keys(), pa.int64()), "reasons": pa.array(bad.values(), pa.list_(pa.string()))}
-    )
+    findings, bad = judges.judge(judged, suites)
     with tempfile.TemporaryDirectory(prefix="pluribus-") as folder:
         products, quarantine = Path(folder) / "products.parquet", Path(folder) / "quarantine.parquet"
         rows = path
-        n_good = tables.write(products, tables.stream(SPLIT_GOOD, rows=rows, bad=quarantined), SNAPSHOT, store.owner)
-        n_bad = tables.write(quarantine, tables.stream(SPLIT_BAD, rows=rows, bad=quarantined), QUARANTINE, store.owner)
+        n_good = tables.write(products, tables.stream(SPLIT_GOOD, rows=rows, bad=bad), SNAPSHOT, store.owner)
+        n_bad = tables.write(quarantine, tables.stream(SPLIT_BAD, rows=rows, bad=bad), QUARANTINE, store.owner)
         assert n_good + n_bad == judged.num_rows, "every row is accepted or quarantined"
         size_bytes = products.stat().st_size + quarantine.stat().st_size
-        tally = _tally(bad.values())
+        tally = {row["code"]: row["n"] for row in tables.query(TALLY, bad=bad).to_pylist()}
         validation = Validation(store.owner, prefix, judged.num_rows, n_good, n_bad, tuple(findings), tally, size_bytes)
         contents: dict[str, bytes | Path] = {
             "products.parquet": products,
@@ -148,114 +130,6 @@ def newest(store: Store) -> tuple[dict[str, Any], Path]:
         raise CatalogRejected(f"{store.url}/{key} is of shop {report.get('shop')!r:.80}", expected=repr(store.owner),
                               do="find out who wrote it")  # fmt: skip
     return report, tables.local(store, key.removesuffix("report.json") + "quarantine.parquet")
-
-
-def _judge(judged: pa.Table, suites: list[dict[str, Any]]) -> tuple[list[Finding], dict[int, list[str]]]:
-    """Run the suites over the judged columns: every finding, and the reasons of each bad row."""
-    findings: list[Finding] = []
-    bad: dict[int, list[str]] = {}
-    for result in _great_expectations(judged.to_pandas(), suites):
-        config = result.expectation_config
-        meta, severity = config.meta or {}, config.severity.value
-        rows = [int(item["row"]) for item in result.result.get("unexpected_index_list") or []]
-        code = str(meta.get("code", config.type))
-        if severity == "critical":
-            for row in rows:
-                if code not in bad.setdefault(row, []):
-                    bad[row].append(code)
-        observed = result.result.get("observed_value")
-        failed = int(result.result.get("unexpected_count") or 0)
-        findings.append(
-            Finding(
-                code=code,
-                says=str(meta.get("says", config.type)),
-                expectation=config.type,
-                column=str(config.kwargs.get("column", config.kwargs.get("column_A", ""))),
-                severity=severity,
-                passed=bool(result.success),
-                failed=failed,
-                share=failed / max(1, judged.num_rows),
-                examples=tuple(str(v)[:80] for v in (result.result.get("partial_unexpected_list") or [])[:5]),
-                observed="" if observed is None else str(observed)[:80],
-            )
-        )
-    return sorted(findings, key=lambda f: (f.severity != "critical", -f.failed, f.code)), dict(sorted(bad.items()))
-
-
-def _great_expectations(frame: Any, suites: list[dict[str, Any]]) -> Iterable[Any]:
-    """Every result of Great Expectations for these suites over one data frame."""
-    os.environ["GX_ANALYTICS_ENABLED"] = "false"
-    import great_expectations as gx
-    from great_expectations.data_context.types.base import ProgressBarsConfig
-
-    context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = ProgressBarsConfig(globally=False)
-    batch = (
-        context.data_sources.add_pandas("rows").add_dataframe_asset("rows").add_batch_definition_whole_dataframe("all")
-    )
-    for number, (suite, result_format) in enumerate(_by_severity(suites)):
-        loaded = _load_suite(suite)
-        loaded.name = f"{number}"  # a context wants them unlike
-        loaded = context.suites.add(loaded)
-        definition = gx.ValidationDefinition(name=f"{number}", data=batch, suite=loaded)
-        outcome = context.validation_definitions.add(definition).run(
-            batch_parameters={"dataframe": frame},
-            result_format=result_format,
-        )
-        for result in outcome.results:
-            problem = _exception(result.exception_info)
-            if problem:
-                config = result.expectation_config
-                raise ConfigError(
-                    f"suite {suite['name']!r}: {config.type} on {config.kwargs} cannot be judged: {problem}",
-                    do="mend the expectation",
-                )
-        yield from outcome.results
-
-
-def _by_severity(suites: list[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    """Each suite in two: only critical expectations need the failed rows, which cost Great Expectations dearly."""
-    rows = {"result_format": "COMPLETE", "unexpected_index_column_names": ["row"]}
-    for suite in suites:
-        for critical, result_format in ((True, rows), (False, {"result_format": "SUMMARY"})):
-            chosen = [e for e in suite["expectations"] if (e.get("severity", "critical") == "critical") == critical]
-            if chosen:
-                yield suite | {"expectations": chosen}, result_format
-
-
-def _exception(info: Mapping[str, Any]) -> str:
-    """What went wrong inside an expectation; Great Expectations nests it under a metric's name, or does not."""
-    if info.get("raised_exception"):
-        return str(info.get("exception_message"))
-    return next(filter(None, (_exception(part) for part in info.values() if isinstance(part, Mapping))), "")
-
-
-def _load_suite(suite: Mapping[str, Any]) -> Any:
-    """A suite as Great Expectations' object. It drops unknown expectation types silently; we refuse them."""
-    import great_expectations as gx
-    from great_expectations.expectations.registry import list_registered_expectation_implementations
-
-    known = set(list_registered_expectation_implementations())
-    unknown = [e.get("type") for e in suite["expectations"] if e.get("type") not in known]
-    if unknown:
-        raise ConfigError(
-            f"suite {suite.get('name')!r} has unknown expectations {unknown}",
-            expected="types that Great Expectations knows",
-        )
-    try:
-        loaded = gx.ExpectationSuite(**suite)
-    except Exception as error:  # noqa: BLE001 - pydantic v1, jsonschema or TypeError, by expectation
-        raise ConfigError(f"suite {suite.get('name')!r} does not load: {error}", do="mend the file") from None
-    assert len(loaded.expectations) == len(suite["expectations"]), "Great Expectations dropped an expectation"
-    return loaded
-
-
-def _tally(reasons: Iterable[list[str]]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for codes in reasons:
-        for code in codes:
-            counts[code] = counts.get(code, 0) + 1
-    return dict(sorted(counts.items(), key=lambda item: -item[1]))
 
 
 def _refuse(validation: Validation, limits: Limits, live_products: int) -> None:
