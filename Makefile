@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PLURIBUS_DATA ?= $(abspath ../shared/data)
 
-.PHONY: help install demo test check kill radosgw bench real mini app lock clean
+.PHONY: help install demo test check kill faults radosgw bench real mini app lock clean
 
 help: ## what each target does
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -36,6 +36,9 @@ check: install ## ruff and mypy
 
 kill: install ## SIGKILL at every write point of publication, 20 times on both stores; 200 seeds of faults
 	PLURIBUS_KILL_RUNS=20 PLURIBUS_SEEDS=200 $(BIN)/pytest tests/test_kills.py tests/test_faults.py
+
+faults: install ## real runs killed in every step, on a full disk, with the store away for a minute, poisoned, two at once
+	PLURIBUS_FAULTS=1 $(BIN)/pytest tests/test_survival.py
 
 radosgw: install ## the store's tests against Ceph's S3 gateway, a second opinion; installs it with apt-get
 	tests/radosgw.sh $(BIN)/pytest tests/test_store.py tests/test_publish.py -k 'not [folder]'

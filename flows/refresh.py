@@ -69,7 +69,7 @@ class RefreshFlow(FlowSpec):
         self.started = datetime.now(UTC)
         with plainly():
             config = settings.load(self.config, store=self.store_at)
-            self.store_url = config.store
+            self.store_url, self.hour_price = config.store, config.run.hour_price
             problems = store.probe(self.open_store())
             if problems:
                 raise StoreError(f"{config.store}: {'; '.join(problems)}", do="use a store with conditional writes")
@@ -274,7 +274,12 @@ class RefreshFlow(FlowSpec):
 
         with plainly():
             store = self.open_store()
-            work = lambda job: one(job, self.batch.shop(job.shop), store.within(f"shops/{job.shop}"))
+
+            def work(job):
+                shop = self.batch.shop(job.shop)
+                plan.afford(job, shop.limits, self.hour_price)
+                return one(job, shop, store.within(f"shops/{job.shop}"))
+
             self.jobs = plan.advance(self.jobs, stage, work)
             if stage == "validate":
                 pages.keep(store, self.jobs)
@@ -308,6 +313,8 @@ class RefreshFlow(FlowSpec):
         """The store of this run."""
         from pluribus.store import open_store
 
+        os.environ.setdefault("AWS_RETRY_MODE", "standard")  # jittered back-off: a store that is down for a minute
+        os.environ.setdefault("AWS_MAX_ATTEMPTS", "14")  # costs a run that minute (95 s on average), and nothing else
         return open_store(self.store_url)
 
 

@@ -1,12 +1,13 @@
 """Which shops run together, and that one shop's failure stays its own."""
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from pluribus import plan
 from pluribus.errors import ConfigError, FeedError, StoreError
-from pluribus.records import Job, Shop
+from pluribus.records import Job, Limits, Shop
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
@@ -81,3 +82,46 @@ def test_the_same_inputs_make_the_same_key_and_any_other_another() -> None:
     base = ("shop", "snapshot", Shop(name="a").fusion)
     assert plan.input_key(*base) == plan.input_key(*base)
     assert plan.input_key(*base) != plan.input_key("shop", "snapshot2", Shop(name="a").fusion)
+
+
+def test_a_shop_a_hundred_times_the_others_delays_nobody() -> None:
+    """By the products that must be done before each small shop's step ends, whoever shares its task or its worker."""
+
+    def done(expected: dict[str, int], workers: int) -> dict[str, int]:
+        free, ends = [0] * workers, {}
+        for batch in plan.batches(shops(*expected), expected, batch_products=50_000, most=90):
+            free[0] += sum(expected[shop.name] for shop in batch)
+            ends |= {shop.name: free[0] for shop in batch}
+            free.sort()
+        return ends
+
+    small = {f"s{n:02}": 300 + n for n in range(19)}
+    for workers in (1, 2, 4):
+        alone, beside = done(small, workers), done({**small, "big": 30_000}, workers)
+        assert all(beside[shop] <= 1.2 * alone[shop] for shop in small)
+        assert len(plan.batches(shops(*small), small, batch_products=50_000, most=90)) == 1
+
+
+def test_sizes_stay_apart_only_while_there_are_batches_for_it() -> None:
+    expected = {"s": 5, "m": 50, "l": 500, "xl": 5000}
+    assert len(plan.batches(shops(*expected), expected, batch_products=100_000, most=4)) == 4
+    assert len(plan.batches(shops(*expected), expected, batch_products=100_000, most=2)) <= 2
+
+
+@pytest.mark.parametrize(
+    ("seconds", "limits", "said"),
+    [
+        (100, Limits(seconds=99), r"took 100 s so far; expected at most 99 s a run; raise limits.seconds"),
+        (7200, Limits(spend=3.5), r"cost 4.00 so far; expected at most 3.50 a run; raise limits.spend"),
+    ],
+)
+def test_a_shop_that_used_up_its_share_is_set_aside_and_told(seconds: int, limits: Limits, said: str) -> None:
+    def work(job: Job) -> Job:
+        plan.afford(job, limits if job.shop == "greedy" else Limits(), hour_price=2.0)
+        return job
+
+    jobs = [Job(shop=name, seconds={"ingest": seconds}) for name in ("greedy", "modest")]
+    greedy, modest = plan.advance(jobs, "validate", work)
+    assert greedy.state == "set aside"
+    assert re.search(said, greedy.reason)
+    assert modest.state == "running"

@@ -105,6 +105,12 @@ def ingest(store: Store, *, feeds: tuple[Feed, ...], images: Images, limits: Lim
         )
         if not n_rows:
             raise CatalogRejected("the feed holds no row", expected="at least one product", do="look at the delivery")
+        n_pictures = tables.query("select coalesce(sum(len(images)), 0)::bigint as n from rows", rows=filled)["n"][
+            0
+        ].as_py()
+        if n_pictures > limits.pictures:
+            raise CatalogRejected(f"the feed has {n_pictures:,} references to pictures",
+                                  expected=f"at most {limits.pictures:,}", do="raise limits.pictures")  # fmt: skip
         ledger, fetched, size_bytes = _pictures(store, filled, settings=images, now=now)
         joined = here / "rows.parquet"
         tables.write(joined, tables.stream(JOIN_PICTURES, rows=filled, ledger=ledger), SNAPSHOT, store.owner)

@@ -13,8 +13,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from pluribus.errors import ConfigError, PluribusError, RunError, ShopError, printable
-from pluribus.records import Job, Model, Shop
+from pluribus.errors import CatalogRejected, ConfigError, PluribusError, RunError, ShopError, printable
+from pluribus.records import Job, Limits, Model, Shop
 from pluribus.store import Store
 
 SAID = "» "  # begins every line that a step means for people; `launch` shows those and hides Metaflow's
@@ -57,12 +57,19 @@ def choose(shops: Mapping[str, Shop], wanted: str, *, past: Sequence[Mapping[str
 
 
 def batches(shops: Sequence[Shop], expected: Mapping[str, int], *, batch_products: int, most: int) -> list[list[Shop]]:
-    """Pack shops, first fit by decreasing expected products, one model per batch, in at most `most` batches."""
-    capacity = batch_products
+    """Pack shops, first fit by decreasing expected products, one model per batch, in at most `most` batches.
+
+    Shops share a batch with others of their order of magnitude only, and the small batches start first: a step of a
+    batch ends with its largest shop, and nobody should wait for one of a hundred times its own size.
+    """
+    capacity, apart = batch_products, True
     while True:
-        packed = [batch for group in _by_model(shops) for batch in _first_fit(group, expected, capacity)]
+        groups = [group for model in _by_model(shops) for group in (_by_size(model, expected) if apart else [model])]
+        packed = [batch for group in groups for batch in _first_fit(group, expected, capacity)]
         if len(packed) <= max(most, len({shop.model for shop in shops})):
-            return packed
+            return sorted(packed, key=lambda batch: max(expected[shop.name] for shop in batch))
+        if capacity > sum(expected.values()):
+            apart = False
         capacity *= 2
 
 
@@ -138,6 +145,18 @@ def advance(jobs: Sequence[Job], stage: str, work: Callable[[Job], Job]) -> list
     return [_one(job, stage, work) if job.state == "running" else job for job in jobs]
 
 
+def afford(job: Job, limits: Limits, hour_price: float) -> None:
+    """Raises CatalogRejected when what a shop used so far in this run is beyond its share of the fleet."""
+    used_s = sum(job.seconds.values())
+    spent = used_s / 3600 * hour_price
+    if used_s > limits.seconds:
+        most = f"at most {limits.seconds:,.0f} s a run"
+        raise CatalogRejected(f"the shop took {used_s:,.0f} s so far", expected=most, do="raise limits.seconds")
+    if spent > limits.spend:
+        raise CatalogRejected(f"the shop cost {spent:,.2f} so far", expected=f"at most {limits.spend:,.2f} a run",
+                              do="raise limits.spend, or correct run.hour_price")  # fmt: skip
+
+
 def _one(job: Job, stage: str, work: Callable[[Job], Job]) -> Job:
     began = time.perf_counter()
     try:
@@ -165,6 +184,11 @@ def _line(job: Job, stage: str) -> str:
 
 def _by_model(shops: Sequence[Shop]) -> list[list[Shop]]:
     return [[shop for shop in shops if shop.model == model] for model in dict.fromkeys(s.model for s in shops)]
+
+
+def _by_size(shops: Sequence[Shop], expected: Mapping[str, int]) -> list[list[Shop]]:
+    sizes = sorted({len(str(expected[shop.name])) for shop in shops})
+    return [[shop for shop in shops if len(str(expected[shop.name])) == size] for size in sizes]
 
 
 def _first_fit(shops: Sequence[Shop], expected: Mapping[str, int], capacity: int) -> list[list[Shop]]:

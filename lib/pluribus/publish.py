@@ -82,8 +82,7 @@ def publish(shop_store: Store, *, shop: str, release: str, why: str, anew: bool 
     been asked for. Raises ReleaseError when the release is damaged, absent, or doomed because its publisher slept
     longer than the collector's grace.
     """
-    opened = open_release(shop_store, shop=shop, release=release)
-    opened.verify()
+    opened = _opened(shop_store, shop, release)
     made = opened.manifest
 
     def decide(now: Current | None) -> Current | Outcome:
@@ -103,8 +102,7 @@ def rollback(shop_store: Store, *, shop: str, to: str | None = None, why: str) -
 
     Every file is compared with its manifest first. Raises ReleaseError when there is nothing whole to go back to.
     """
-    opened = open_release(shop_store, shop=shop, release=to or _previous(shop_store, shop))
-    opened.verify()
+    opened = _opened(shop_store, shop, to or _previous(shop_store, shop))
 
     def decide(now: Current | None) -> Current:
         return replace(_going_live(shop_store, now, opened, why), hold=True)
@@ -216,6 +214,22 @@ def _going_live(shop_store: Store, now: Current | None, opened: Release, why: st
         retired=tuple(entry for entry in retired if entry.release != made.release)[-RETIRED:],
         doomed=now.doomed if now else (),
     )
+
+
+def _opened(shop_store: Store, shop: str, release: str) -> Release:
+    """A release, every byte compared, and never of the future.
+
+    A feed was read before its release was sealed, by the store's clock: a machine whose clock is ahead would else
+    keep every other's releases out, as older ones, until its time has come.
+    """
+    opened = open_release(shop_store, shop=shop, release=release)
+    opened.verify()
+    name = key(release, "_MANIFEST.json")
+    for item in shop_store.items(name):
+        latest = item.modified + timedelta(seconds=1)  # S3 knows seconds only
+        if item.key == name and moment(opened.manifest.asof) > latest:
+            return replace(opened, manifest=replace(opened.manifest, asof=latest.isoformat()))
+    return opened
 
 
 def _previous(shop_store: Store, shop: str) -> str:

@@ -121,6 +121,9 @@ class Limits:
     rows: Count = 5_000_000
     columns: Count = 2_000
     field_chars: Count = 100_000
+    pictures: Count = 5_000_000  # references to pictures in a delivery
+    seconds: Annotated[float, Gt(0)] = 6 * 3600.0  # of all stages of a run; asked before each stage
+    spend: Annotated[float, Gt(0)] = 100.0  # the same, at run.hour_price
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,9 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
+
+from annotated_types import Ge
 
 from pluribus.errors import ConfigError, Missing
 from pluribus.records import FORBID_UNKNOWN, Count, Model, Shop
@@ -31,6 +33,7 @@ class Run:
     __pydantic_config__: ClassVar[dict[str, Any]] = FORBID_UNKNOWN
     batch_products: Count = 50_000  # shops share a task until it expects this many products
     most_batches: Count = 90  # Metaflow refuses a foreach wider than 100 by default
+    hour_price: Annotated[float, Ge(0)] = 1.0  # of the machine that a task has: what limits.spend counts in
     workers: Count = 2  # tasks at a time on one machine
 
 

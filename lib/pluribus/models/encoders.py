@@ -41,7 +41,8 @@ class Encoder:
         Holds two batches at a time. Raises ShopError for bytes that are no JPEG.
         """
         rows = [np.zeros((0, self.width), np.float32)]
-        rows += [self._unit(self.see(batch)) for batch in square_batches(pictures, self.model, batch_size)]
+        squares = square_batches(pictures, self.model, batch_size)
+        rows += [self._unit(in_memory(self.see, batch)) for batch in squares]
         return np.concatenate(rows)
 
     def texts(self, texts: Sequence[str], batch_size: int = 256) -> np.ndarray:
@@ -55,7 +56,7 @@ class Encoder:
             order = np.count_nonzero(tokens, axis=1).argsort(kind="stable")
             for first in range(0, len(order), batch_size):
                 chosen = order[first : first + batch_size]
-                rows[start + chosen] = self._unit(self.read(tokens[chosen]))
+                rows[start + chosen] = self._unit(in_memory(self.read, tokens[chosen]))
         return rows
 
     def _unit(self, features: np.ndarray) -> np.ndarray:
@@ -64,6 +65,23 @@ class Encoder:
             raise ModelError(f"model {self.fingerprint} gives vectors that are not numbers",
                              do="use other weights, or the processor in place of the GPU")  # fmt: skip
         return vectors
+
+
+def in_memory(compute: Callable[[np.ndarray], np.ndarray], batch: np.ndarray) -> np.ndarray:
+    """What `compute` gives for a batch; where the GPU has not the memory for it, for its halves, one after the other.
+
+    Raises ModelError when not even one row fits.
+    """
+    try:
+        return compute(batch)
+    except RuntimeError as error:
+        if type(error).__name__ != "OutOfMemoryError":  # torch's, named so that nobody imports torch for it
+            raise
+        if len(batch) < 2:
+            raise ModelError("the GPU has not the memory for one picture or text",
+                             do="stop what else uses it, or take a smaller model") from error  # fmt: skip
+    half = len(batch) // 2
+    return np.concatenate([in_memory(compute, batch[:half]), in_memory(compute, batch[half:])])
 
 
 def golden(encoder: Encoder) -> np.ndarray:
