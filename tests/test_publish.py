@@ -354,8 +354,9 @@ def test_collection_leaves_all_that_somebody_may_need(shop: Store) -> None:
 def test_a_release_that_was_live_a_moment_ago_stays_however_old_it_is(tmp_path: Path) -> None:
     shop = open_store(str(tmp_path)).within("shops/one")
     old, newer = go_live(shop), build(shop)
+    an_hour_ago = time.time() - 3600
     for path in tmp_path.rglob("releases/*/*"):
-        os.utime(path, (0, 0))
+        os.utime(path, (an_hour_ago, an_hour_ago))
     publish.publish(shop, shop="one", release=newer, why="")
     assert publish.collect(shop, shop="one", grace_s=60, keep=0) == []
     assert publish.collect(shop, shop="one", grace_s=-5, keep=0) == [old]
