@@ -157,6 +157,10 @@ class RefreshFlow(FlowSpec):
             return job.after("embed", done.size_bytes, counts)
 
         self.advance("embed", one)
+        if any(job.state == "running" for job in self.jobs):
+            from pluribus.evaluate import concepts
+
+            concepts.of_model(self.open_store(), self.batch.fingerprint, asked["encoder"])  # once for all shops
         self.next(self.build)
 
     @card(type="blank", id="build")
@@ -194,9 +198,11 @@ class RefreshFlow(FlowSpec):
 
         def one(job, shop, store):
             from pluribus import evaluate, releases
+            from pluribus.evaluate import concepts
 
             releases.unsealed(store, shop=shop.name, release=job.release, files=job.files).verify()
             asked = {"model": self.batch.model, "fingerprint": self.batch.fingerprint, "gate": shop.gate}
+            asked["concepts"] = concepts.of_model(self.open_store(), self.batch.fingerprint)
             found, file = evaluate.evaluate(store, release=job.release, live=self.live(store, shop), **asked)
             scores = job.scores | {name: score.value for name, score in found.scores.items()}
             files = job.files | {"evaluation.json": file}

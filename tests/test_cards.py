@@ -243,7 +243,7 @@ def test_strangers_text_stays_text(run: Run, step: str) -> None:
     trusted = json.dumps([*parts(tree, "markdown"), *parts(tree, "pythonCode")], ensure_ascii=False)
     assert not any(text[:12] in trusted for text in HOSTILE)
     shown = [text for text in HOSTILE if any(text[:20] in cell for cell in cells(tree))]
-    assert shown or step == "evaluate"
+    assert shown
 
 
 def test_ingest_shows_products_with_pictures_and_what_failed(run: Run) -> None:
@@ -289,6 +289,10 @@ def test_evaluate_shows_scores_with_interval_n_chance_and_the_verdict(run: Run) 
     gated = section_of(tree, "gated")
     assert "failed" in [box["value"] for box in parts(gated, "valueBox")]
     assert any("title→picture hits@5 is" in cell for cell in cells(gated))
+    said = cells(section_of(tree, "good"))
+    assert {"duplicates", "coverage", "Answers show many different products. 24 of 24 products seen"} <= set(said)
+    assert "there is no log of what shoppers look at" in said
+    assert len(list(parts(section_of(tree, "good"), "image"))) >= 6  # worst cases
     texts = section_of(tree, "texts")
     assert "only 0 products could answer, and 20 are needed" in cells(texts)
 

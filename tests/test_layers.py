@@ -29,7 +29,7 @@ ROWS = [
         "classify",
         "explain",
     },  # uses of a release, each given an opened one
-    {"answers", "plots", "newshop", "launch", "doctor", "mini", "inspect"},  # faces: what people see of it
+    {"answers", "plots", "findings", "newshop", "launch", "doctor", "mini", "inspect"},  # faces: what people see of it
     {"cards", "serve"},
     {"app"},
     {"cli"},

@@ -12,7 +12,7 @@ from typing import Any, ParamSpec
 from urllib.parse import urlsplit
 
 from pluribus import plots
-from pluribus.cards import chapters, layout
+from pluribus.cards import chapters, layout, verdicts
 from pluribus.plan import Batch
 from pluribus.records import Job, Shop
 from pluribus.store import Store
@@ -116,7 +116,7 @@ def evaluate(store: Store, jobs: Sequence[Job]) -> list[Any]:
         "title→picture hits@5": lambda job: job.scores.get("title→picture hits@5"),
     }
     about = "Each release was measured before anybody sees it. hits@5: the right product is among the first five."
-    return _step("evaluate", about, store, jobs, columns, chapters.evaluate)
+    return _step("evaluate", about, store, jobs, columns, verdicts.evaluate)
 
 
 @card

@@ -8,13 +8,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pluribus import evaluate as judged
 from pluribus import ingest as snapshots
 from pluribus import plots, releases, tables
 from pluribus.cards import glimpses, layout, pages
 from pluribus.cards.pages import percent
 from pluribus.cards.thumbnails import thumbnails
-from pluribus.records import Job, Score
+from pluribus.records import Job
 from pluribus.store import Store
 
 SHOWN = 12  # products in a grid
@@ -27,7 +26,7 @@ def ingest(store: Store, job: Job) -> list[Any]:
     """The snapshot: a sample of it, how full its columns are, which pictures could not be had."""
     taken = snapshots.latest(store, job.snapshot) if job.snapshot else None
     if taken is None:
-        return [_trouble(store, job), layout.commands({f"pluribus refresh --shops {job.shop}": "once it is mended"})]
+        return [trouble(store, job), layout.commands({f"pluribus refresh --shops {job.shop}": "once it is mended"})]
     path = tables.local(store, snapshots.rows_key(taken.id))
     known = {
         "snapshot": taken.id,
@@ -38,7 +37,7 @@ def ingest(store: Store, job: Job) -> list[Any]:
         "distinct good pictures": taken.pictures,
         "picture references that led nowhere": taken.picture_faults,
     }
-    shown = [_sample(store, glimpses.spread(path, taken.rows)), layout.facts(known | _live(store, job))]
+    shown = [_sample(store, glimpses.spread(path, taken.rows)), layout.facts(known | live(store, job))]
     return shown if job.state == "unchanged" else shown + _composition(path, taken.rows)
 
 
@@ -46,7 +45,7 @@ def validate(store: Store, job: Job) -> list[Any]:
     """The judgement: reasons, examples with pictures, expectations that failed, and where the whole report is."""
     found = pages.judgement(store, job)
     if found is None:
-        return [_trouble(store, job)]
+        return [trouble(store, job)]
     prefix, report = found
     codes = {finding["code"]: finding for finding in report["findings"]}
     reasons = [
@@ -72,7 +71,7 @@ def validate(store: Store, job: Job) -> list[Any]:
         f"pluribus quarantine {job.shop} --reason {code}": "those only" for code in list(report["reasons"])[:1]
     }
     return [
-        _trouble(store, job) if job.reason else None,
+        trouble(store, job) if job.reason else None,
         layout.facts(known | {"expectations met": met, "whole report": f"{store.url}/{prefix}{pages.PAGE}"}),
         _link(store, prefix),
         layout.table(reasons),
@@ -86,7 +85,7 @@ def validate(store: Store, job: Job) -> list[Any]:
 def embed(store: Store, job: Job) -> list[Any]:
     """What the vectors are made of."""
     if job.reason or not job.validation:
-        return [_trouble(store, job)]
+        return [trouble(store, job)]
     path = tables.local(store, job.validation + "products.parquet")
     shelf: dict[str, list[int]] = {}
     for item in store.items("vectors/"):
@@ -105,7 +104,7 @@ def embed(store: Store, job: Job) -> list[Any]:
 def build(store: Store, job: Job) -> list[Any]:
     """The index with its measured recall, the release's files, and nearest neighbours."""
     if not job.release:
-        return [_trouble(store, job)]
+        return [trouble(store, job)]
     made = json.loads(store.get(releases.key(job.release, "build.json")))
     recall = [
         {"asked with": name, "recall@10 against exact search": value, "queries": made["queries"][name]}
@@ -123,34 +122,11 @@ def build(store: Store, job: Job) -> list[Any]:
     ]  # fmt: skip
 
 
-def evaluate(store: Store, job: Job) -> list[Any]:
-    """Scores against chance and the live release, what could not be measured, and the verdict with its reasons."""
-    key = releases.key(job.release, "evaluation.json") if job.release else ""
-    if not any(item.key == key for item in store.items(key)):
-        return [_trouble(store, job)]
-    found = json.loads(store.get(key))
-    scores = {name: Score(**score) for name, score in found["scores"].items()}
-    live = releases.current(store, shop=job.shop)
-    if live is None or live.release == job.release:  # a resumed run may find its own release live
-        before = {}
-    else:
-        before = judged.scores_of(releases.open_release(store, shop=job.shop))
-    reasons = "\n".join(reason["says"] for reason in found["verdict"]["reasons"])
-    return [
-        layout.boxes(_verdict(found["verdict"]["outcome"] == "pass", scores)),
-        layout.facts({"refused because": reasons, "release": job.release} | _live(store, job)),
-        layout.table(plots.score_rows(scores, before)),
-        layout.table([{"not measured": name, "because": why} for name, why in found["not_measured"].items()]),
-        layout.chart(plots.scores(scores, before)) if scores else None,
-        layout.prose("Lines are 95 % bootstrap intervals; chance is a random order of the gallery."),
-    ]
-
-
 def publish(store: Store, job: Job) -> list[Any]:
     """What is live now, what changed by it, and how to look at it or go back."""
     now = releases.current(store, shop=job.shop)
     if now is None:
-        return [_trouble(store, job)]
+        return [trouble(store, job)]
     before = now.retired[-1].release if now.retired else ""
     commands = {
         f'pluribus search {job.shop} "what a shopper would type"': "ask it",
@@ -159,7 +135,7 @@ def publish(store: Store, job: Job) -> list[Any]:
         **({f"pluribus unhold {job.shop}": "let the next refresh publish again"} if now.hold else {}),
     }
     outcome = {"outcome": OUTCOMES.get(job.state, job.reason), "built in this run": job.release}
-    shown = [layout.facts(outcome | _live(store, job))]
+    shown = [layout.facts(outcome | live(store, job))]
     if job.state == "published":
         shown += _changes(store, now.release, before)
     return [*shown, layout.commands(commands)]
@@ -177,28 +153,17 @@ OUTCOMES = {
 # ---------------------------------------------------------------------------------------------------------------- parts
 
 
-def _trouble(store: Store, job: Job) -> Any:
+def trouble(store: Store, job: Job) -> Any:
     """Why a shop did not get through, and what it serves meanwhile."""
-    return layout.facts({job.state: job.reason} | _live(store, job))
+    return layout.facts({job.state: job.reason} | live(store, job))
 
 
-def _live(store: Store, job: Job) -> dict[str, str]:
+def live(store: Store, job: Job) -> dict[str, str]:
     now = releases.current(store, shop=job.shop)
     if now is None:
         return {"live release": "none yet"}
     held = ", held" if now.hold else ""
     return {"live release": f"{now.release}\nsince {now.at[:19]}, of a feed read {now.asof[:19]}{held}"}
-
-
-def _verdict(passed: bool, scores: Mapping[str, Score]) -> dict[str, tuple[str, str]]:
-    """The verdict and the two scores it rests on, at a glance."""
-    boxes = {"verdict": ("passed", "success") if passed else ("failed", "danger")}
-    for name in (judged.PRODUCT_HITS, judged.PICTURE_HITS):
-        score = scores.get(name)
-        boxes[name] = (f"{score.value:.3f}" if score else "not measured", "default")
-        if score and score.chance > 0:
-            boxes[name] = (f"{score.value:.3f}, {score.value / score.chance:,.1f} × chance", "default")
-    return boxes
 
 
 def _sample(store: Store, rows: Sequence[Mapping[str, Any]]) -> Any:

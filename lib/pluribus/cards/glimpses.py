@@ -138,6 +138,12 @@ def changes(before: Path, path: Path) -> tuple[dict[str, int], list[dict[str, An
     return _counts(CHANGES, {}, **both), _rows(ADDED, {"most": CANDIDATES}, **both)
 
 
+def first_pictures(path: Path, product_ids: Sequence[str]) -> dict[str, str]:
+    """The first picture of each of these products, "" where it has none."""
+    sql = "select product_id, pictures[1] as picture from rows where list_contains($ids, product_id)"
+    return {row["product_id"]: row["picture"] or "" for row in _rows(sql, {"ids": list(product_ids)}, rows=path)}
+
+
 def neighbours(built: releases.Release, *, products: int, nearest: int) -> list[Neighbourhood]:
     """A few products spread over a release, each with its nearest others, by the release's own index and vectors."""
     path = built.path("products.parquet")

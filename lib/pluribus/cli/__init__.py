@@ -8,6 +8,7 @@ import sys
 
 from pluribus.cli import (  # noqa: F401 - each adds its verbs to `app`
     bundled,
+    evaluating,
     inspecting,
     operating,
     reading,

@@ -1,0 +1,170 @@
+"""Findings: an evaluation as tables, made once, for the card and the command line alike.
+
+`told` is a release's evaluation.json. Every number has its unit, its n and its 95 % interval; what was not measured
+says why. A release evaluated by an older pluribus lacks some of it, and so do its tables.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pluribus import metrics
+
+Rows = list[dict[str, str]]
+RESULT = {True: "passed", False: "failed"}
+SLICES = 12  # the worst
+
+
+def verdict(told: Mapping[str, Any]) -> Rows:
+    """The outcome, and a line for each reason."""
+    found = told["verdict"]
+    outcome = found.get("outcome", "")
+    reasons = [reason for reason in found["reasons"] if isinstance(reason, Mapping)] or [{}]
+    return [{"verdict": outcome, "code": one.get("code", ""), "because": one.get("says", "")} for one in reasons]
+
+
+def comparison(told: Mapping[str, Any]) -> Rows:
+    """This release and the live one on the same queries."""
+    return [
+        {
+            "on the same queries": row["name"],
+            "live": _number(row["then"]),
+            "this release": _number(row["now"]),
+            "difference": f"{row['now'] - row['then']:+.3f} ({row['low']:+.3f} – {row['high']:+.3f})",
+            "n": f"{row['n']:,}",
+            "gallery": f"{row['n_gallery']:,}",
+        }
+        for row in told.get("comparison", ())
+    ]
+
+
+def rankings(told: Mapping[str, Any]) -> Rows:
+    """A line for each retrieval task, baseline and gallery; a column for each metric; intervals of hits@5."""
+    tasks: dict[str, dict[str, Mapping[str, Any]]] = {}
+    for score in told["scores"].values():
+        task, _, metric = score["name"].rpartition(" ")
+        if metric in metrics.METRICS:
+            tasks.setdefault(task.removesuffix(":"), {})[metric] = score
+    rows = []
+    for task, of in tasks.items():
+        first = of.get("hits@5") or next(iter(of.values()))
+        row = {"found (share of queries)": task, "n": f"{first['n']:,}", "of": first["note"]}
+        row |= {metric: _number(of[metric]["value"]) if metric in of else "" for metric in metrics.METRICS}
+        rows.append(row | {"hits@5, 95 %": _interval(first), "by chance": _number(first["chance"])})
+    return rows
+
+
+def labels(told: Mapping[str, Any]) -> Rows:
+    """Zero-shot and probe: F1 and accuracy."""
+    return [
+        {
+            "named right": score["name"],
+            "value": _number(score["value"]),
+            "95 %": _interval(score),
+            "n": f"{score['n']:,}",
+            "of": score["note"],
+            "by chance": _number(score["chance"]),
+        }
+        for score in told["scores"].values()
+        if score["name"].rpartition(" ")[2] not in metrics.METRICS
+    ]
+
+
+def behaviours(told: Mapping[str, Any]) -> Rows:
+    """RecList's tests with their verdicts, those that failed first."""
+    sign = {"higher": "≥", "lower": "≤"}
+    return [
+        {
+            "behaviour": row["name"].replace("_", " "),
+            "verdict": RESULT[row["passed"]],
+            "value": _number(row["value"]),
+            "limit": f"{sign[row['better']]} {row['limit']:g}",
+            "95 %": _interval(row),
+            "unit": row["unit"],
+            "n": f"{row['n']:,}",
+            "means": f"{row['means']} {row['note']}".strip(),
+        }
+        for row in sorted(told.get("behaviours", ()), key=lambda row: row["passed"])
+    ]
+
+
+def cases(told: Mapping[str, Any], most: int) -> list[dict[str, str]]:
+    """The worst cases, of failed tests first, in turns: test, product_id, asked, got, says."""
+    tests = sorted(told.get("behaviours", ()), key=lambda row: row["passed"])
+    deepest = max((len(row["worst"]) for row in tests), default=0)
+    found = [{"behaviour": row["name"].replace("_", " "), **row["worst"][depth]} for depth in range(deepest)
+             for row in tests if depth < len(row["worst"])]  # fmt: skip
+    return found[:most]
+
+
+def slices(told: Mapping[str, Any]) -> Rows:
+    """The slices served worst."""
+    return [
+        {
+            "slice": f"{row['slicing']}: {row['slice']}",
+            "hits@5": _number(row["value"]),
+            "95 %": _interval(row),
+            "n": f"{row['n']:,}",
+        }
+        for row in told.get("slices", ())[:SLICES]
+    ]
+
+
+def cutoff(told: Mapping[str, Any]) -> Rows:
+    """Where a search finds no good match, and what that is worth."""
+    found = told.get("cutoff")
+    if not found:
+        return []
+    parts = {f"{name} kept": share for name, share in found["kept"].items()} | {
+        "foreign, empty": found["foreign empty"]
+    }
+    return [
+        {"no good match": f"below cosine {found['cosine']:.3f}", "queries": name, "share": _number(share["value"]),
+         "95 %": _interval(share), "n": f"{share['n']:,}"}
+        for name, share in parts.items()
+    ]  # fmt: skip
+
+
+def concepts(told: Mapping[str, Any]) -> Rows:
+    """What the model understands of drawn products."""
+    return [
+        {
+            "of the model": score["name"],
+            "value": _number(score["value"]),
+            "95 %": _interval(score),
+            "n": f"{score['n']:,}",
+            "of": score["note"],
+            "by chance": _number(score["chance"]),
+        }
+        for score in (told.get("concepts") or {}).values()
+    ]
+
+
+def not_measured(told: Mapping[str, Any]) -> Rows:
+    """What could not be measured, and why."""
+    return [{"not measured": name.replace("_", " "), "because": why} for name, why in told["not_measured"].items()]
+
+
+TABLES: dict[str, Callable[[Mapping[str, Any]], Rows]] = {
+    "Verdict": verdict,
+    "Against the live release": comparison,
+    "Retrieval": rankings,
+    "Labels": labels,
+    "Behaviour": behaviours,
+    "Slices served worst": slices,
+    "No good match": cutoff,
+    "Concepts": concepts,
+    "Not measured": not_measured,
+}
+
+
+def tables(told: Mapping[str, Any]) -> dict[str, Rows]:
+    """Every table that has a row."""
+    return {title: rows for title, of in TABLES.items() if (rows := of(told))}
+
+
+def _number(value: float) -> str:
+    return f"{value:.3f}"
+
+
+def _interval(of: Mapping[str, Any]) -> str:
+    return f"{of['low']:.3f} – {of['high']:.3f}"
