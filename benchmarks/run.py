@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import encoding
+import validation
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = Path(__file__).parent / "results"
@@ -143,6 +144,14 @@ BENCHMARKS = {
     ),
     "vectors": Benchmark(
         "100,000 × 512 fp16 vectors written and read", "Parquet lists", write_vectors, shelve_ours, shelve_lists
+    ),
+    "validation, clean": Benchmark(
+        "1,000,000 rows judged by 24 expectations, none bad", "Great Expectations' counts",
+        lambda folder: validation.write(folder, 0.0), validation.ours, validation.counts,
+    ),
+    "validation, half bad": Benchmark(
+        "the same with half the rows bad, each named with its reasons", "Great Expectations' COMPLETE",
+        lambda folder: validation.write(folder, 0.5), validation.ours, validation.complete,
     ),
     "encoder ready": Benchmark(
         "process start to a text's vector", "open_clip eager", encoding.write,
