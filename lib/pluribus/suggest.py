@@ -9,10 +9,12 @@ nearer to what was just looked at comes first.
     words.complete("re", session=["AT-1000"])
 """
 
+import csv
 import unicodedata
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -106,6 +108,20 @@ def learn(shop: Searcher, log: Mapping[str, float] | None = None) -> Suggester:
             behind.setdefault(key, (" ".join(query.split()), "query", _found(shop, query)))
     kept = sorted(behind, key=lambda key: (-popularity[key], key))[:MOST]
     return _sorted(shop, kept, behind, popularity)
+
+
+def read_log(path: Path) -> dict[str, float]:
+    """A query log, CSV lines of query,count. Raises ConfigError naming the line that is neither."""
+    counts: dict[str, float] = {}
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            for row in csv.reader(file):
+                if row:
+                    query, count = row
+                    counts[query] = counts.get(query, 0.0) + float(count)
+    except (OSError, ValueError, csv.Error) as error:
+        raise ConfigError(f"query log {path}, after {len(counts)} queries: {error}", expected="query,count") from None
+    return counts
 
 
 _Behind = dict[str, tuple[str, Kind, list[int]]]  # key -> its spelling, its kind, the products behind it

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pluribus.cli import operating, reading, refreshing
+from pluribus.cli import finding, operating, refreshing
 from pluribus.cli.context import HERE, app
 from pluribus.errors import ConfigError
 
@@ -63,7 +63,7 @@ def demo(context: typer.Context) -> None:
     refreshing.refresh(context)
     for shop, query in (("atelier", "dark green dress"), ("hearth", "red vase"), ("outpost", "light blue backpack")):
         print()
-        reading.search(context, shop, query, k=5)
+        finding.search(context, shop, query, k=5)
     print("\nThe run's cards, one HTML page per step:")
     operating.cards(context)
     print(

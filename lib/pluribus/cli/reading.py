@@ -2,39 +2,12 @@
 
 import json
 from dataclasses import asdict
-from typing import Annotated
 
 import typer
 
 from pluribus import answers
 from pluribus.cli.context import RESULTS, app
 from pluribus.errors import ConfigError
-
-
-@app.command()
-def search(
-    context: typer.Context,
-    shop: str,
-    query: str,
-    k: Annotated[int, typer.Option("-k", help="how many")] = 10,
-    as_json: RESULTS = False,
-) -> None:
-    """The products of a shop's live release nearest to a text."""
-    from pluribus import search as uses
-
-    context.obj.shop_store(shop)
-    hits = uses.open(context.obj.open_store(), shop).query(query, k)
-    rows = [
-        {
-            "score": round(hit.score, 4),
-            "product_id": hit.product_id,
-            "title": hit.title,
-            "price": answers.price(hit.product),
-            "category": hit.product["category"],
-        }
-        for hit in hits
-    ]
-    answers.answer(rows, as_json, title=f"{shop}: {query}")
 
 
 @app.command()

@@ -1,0 +1,105 @@
+"""The verbs that find products say what the library says, and their pages are safe to open."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from pluribus import duplicates, recommend, search, suggest
+from pluribus.cards.hits import hits_page
+from pluribus.store import open_store
+
+
+@pytest.fixture
+def run(demo_store: str) -> "Run":
+    return Run(demo_store)
+
+
+class Run:
+    """pluribus as a user runs it, on the demo shops."""
+
+    def __init__(self, store: str) -> None:
+        self.store = store
+
+    def __call__(self, *arguments: str, ok: int = 0, **env: str) -> str:
+        command = [sys.executable, "-c", "from pluribus.cli import main; main()", "--store", self.store, *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, env=os.environ | env)
+        assert done.returncode == ok, done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
+        return done.stdout if not ok else done.stderr
+
+
+def test_search_says_what_the_library_says(run: Run, tmp_path: Path) -> None:
+    Image.new("RGB", (40, 40), (200, 30, 30)).save(tmp_path / "red.png")
+    shop = search.open(run.store, "atelier")
+    brand = next(iter(shop.facets(["brand"])["brand"]))
+    arguments = ["search", "atelier", "dress:1, striped:-0.5", "--image", str(tmp_path / "red.png"), "-k", "4"]
+    told = json.loads(run(*arguments, "-f", "price<80", "--brand", brand, "--available", "--facets", "--json"))
+    limits = ["price<80", f"brand={brand}", "availability=in_stock"]
+    hits = shop.query([("dress", 1.0), ("striped", -0.5), tmp_path / "red.png"], 4, filters=limits)
+    assert [hit["product_id"] for hit in told["hits"]] == [hit.product_id for hit in hits]
+    assert [hit["score"] for hit in told["hits"]] == [round(hit.score, 4) for hit in hits]
+    assert told["facets"] == shop.facets(filters=limits)
+
+
+def test_similar_suggest_and_duplicates_say_what_the_library_says(run: Run, tmp_path: Path) -> None:
+    shop = search.open(run.store, "hearth")
+    one = shop.products["product_id"][2].as_py()
+    told = json.loads(run("similar", "hearth", one, "-k", "3", "--same-category", "--json"))
+    hits = recommend.similar(shop, one, 3, same_category=True)
+    assert [hit["product_id"] for hit in told] == [hit.product_id for hit in hits]
+
+    (tmp_path / "log.csv").write_text('"red vase",7\nred rug,2\n')
+    told = json.loads(run("suggest", "hearth", "re", "--session", one, "--log", str(tmp_path / "log.csv"), "--json"))
+    found = suggest.learn(shop, {"red vase": 7, "red rug": 2}).complete("re", session=[one])
+    assert [row["completion"] for row in told] == [completion.text for completion in found]
+
+    told = json.loads(run("duplicates", "hearth", "--least", "0.5", "--json"))
+    assert [(row["product_id"], row["other_id"]) for row in told] == [
+        (twins.product_id, twins.other_id) for twins in duplicates.find(shop, least=0.5, most=50)
+    ]
+
+
+def test_a_page_shows_pictures_asks_for_nothing_and_opens(run: Run, tmp_path: Path) -> None:
+    page, seen = tmp_path / "found.html", tmp_path / "seen"
+    browser = f"{sys.executable} -c \"import sys, pathlib; pathlib.Path('{seen}').write_text(sys.argv[1])\" %s"
+    run("search", "atelier", "dress", "-k", "3", "--html", str(page), "--open", BROWSER=browser)
+    text = page.read_text()
+    assert text.count('src="data:image/jpeg;base64,') == 3
+    assert not re.search(r"<script|src=\"(?!data:)|url\(|@import", text)
+    assert "default-src 'none'" in text
+    assert seen.read_text() == page.resolve().as_uri()
+
+
+def test_hostile_text_stays_text_in_a_page(tmp_path: Path) -> None:
+    hostile = "<script>alert(1)</script>\"'><img src=x onerror=y>\u202e\x1b[31m"
+    product = {"title": hostile, "link": "javascript:alert(1)", "pictures": []}
+    page = hits_page([open_store(str(tmp_path))], hostile, hostile, [(product, [hostile])])
+    assert not re.search(
+        r"<script|<img|onerror=y>[^&]|javascript:|\x1b|\u202e", page.split("<body>")[1].replace("&lt;", "")
+    )
+    assert "<script" not in page.split("<style>")[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["search", "atelier"], "an empty query"),
+        (["search", "atelier", "dress", "-f", "colour"], "filter 'colour'"),
+        (["search", "atelier", "dress", "--image", "nowhere.jpg"], "nowhere.jpg"),
+        (["similar", "atelier", "no-such"], "no product 'no-such'"),
+        (["similar", "atelier"], "similar items of nothing"),
+        (["suggest", "atelier", "a", "--log", "nowhere.csv"], "nowhere.csv"),
+        (["duplicates", "atelier", "--other", "nobody"], "shop 'nobody'"),
+    ],
+)
+def test_nonsense_is_one_line(run: Run, arguments: list[str], said: str) -> None:
+    lines = run(*arguments, ok=2).strip().splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("error: ")
+    assert said in lines[0]
