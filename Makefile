@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PLURIBUS_DATA ?= $(abspath ../shared/data)
 
-.PHONY: help install demo test check kill faults radosgw bench real mini app lock clean
+.PHONY: help install demo test check kill faults radosgw bench real mini app lock clean relevance
 
 help: ## what each target does
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -45,6 +45,9 @@ radosgw: install ## the store's tests against Ceph's S3 gateway, a second opinio
 
 bench: install ## ours beside peers: ratios into benchmarks/results/
 	$(BIN)/python benchmarks/run.py
+
+relevance: install ## search and type-ahead on real judgements: tables (PLURIBUS_DATA; after `make real`)
+	PLURIBUS_DATA=$(PLURIBUS_DATA) $(BIN)/python benchmarks/relevance.py
 
 real: install ## the five real shops in one run (PLURIBUS_DATA says where the shared data lies)
 	PLURIBUS_DATA=$(PLURIBUS_DATA) $(BIN)/pluribus --config config/real refresh
