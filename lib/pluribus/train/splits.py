@@ -55,7 +55,7 @@ def split(
     shops, categories, brands = set(held_shops), set(held_categories), set(held_brands)
     _check_sizes(things, shops)
     found = [LEFT_OUT] * len(things)
-    for members in _together(things):
+    for members in together([[*_marks(thing)] for thing in things]):
         own = {i: _held(things[i], shops, categories, brands) for i in members}
         if any(own.values()):
             of_shops = {name for name in own.values() if name.startswith("SHOP ")}
@@ -102,9 +102,9 @@ def _digest(text: str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode("utf-8", "replace")).digest()[:8])
 
 
-def _together(things: Sequence[Thing]) -> Iterable[list[int]]:
-    """Products in groups that share pictures, item groups or ids, directly or through others."""
-    parent = list(range(len(things)))
+def together(marks: Sequence[Iterable[Hashable]]) -> Iterable[list[int]]:
+    """Things, by number, in groups that share a mark, directly or through others."""
+    parent = list(range(len(marks)))
 
     def root(i: int) -> int:
         while parent[i] != i:
@@ -113,11 +113,11 @@ def _together(things: Sequence[Thing]) -> Iterable[list[int]]:
         return i
 
     first: dict[Hashable, int] = {}
-    for i, thing in enumerate(things):
-        for mark in _marks(thing):
+    for i, own in enumerate(marks):
+        for mark in own:
             parent[root(i)] = root(first.setdefault(mark, i))
     groups: dict[int, list[int]] = {}
-    for i in range(len(things)):
+    for i in range(len(marks)):
         groups.setdefault(root(i), []).append(i)
     return groups.values()
 

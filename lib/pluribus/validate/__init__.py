@@ -121,6 +121,17 @@ def validate(
 
 def newest(store: Store) -> tuple[dict[str, Any], Path]:
     """The report and the quarantine file of the last judgement on a shop. Raises CatalogRejected when there is none."""
+    prefix, report = _newest(store)
+    return report, tables.local(store, prefix + "quarantine.parquet")
+
+
+def accepted(store: Store) -> Path:
+    """The products that the last judgement on a shop accepted. Raises CatalogRejected when there is none."""
+    return tables.local(store, _newest(store)[0] + "products.parquet")
+
+
+def _newest(store: Store) -> tuple[str, dict[str, Any]]:
+    """Where the last judgement lies, and its report."""
     reports = [item for item in store.items("snapshots/") if item.key.endswith("/report.json")]
     if not reports:
         raise CatalogRejected("no catalog of this shop was ever judged", do="refresh the shop first")
@@ -129,7 +140,7 @@ def newest(store: Store) -> tuple[dict[str, Any], Path]:
     if report.get("shop", "") != store.owner:
         raise CatalogRejected(f"{store.url}/{key} is of shop {report.get('shop')!r:.80}", expected=repr(store.owner),
                               do="find out who wrote it")  # fmt: skip
-    return report, tables.local(store, key.removesuffix("report.json") + "quarantine.parquet")
+    return key.removesuffix("report.json"), report
 
 
 def _refuse(validation: Validation, limits: Limits, live_products: int) -> None:

@@ -1,0 +1,71 @@
+"""Handover: a chosen training becomes a model file, its weights and its card, as `config/models/` holds them."""
+
+import json
+import shutil
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from pluribus.errors import ConfigError, printable
+from pluribus.models import towers_torch
+from pluribus.records import Model
+from pluribus.train import mix
+from pluribus.train.choosing import Candidate
+
+#: Of a Model, what the file's own name or place says.
+UNWRITTEN = ("name", "weights", "sha256", "layout", "revision")
+
+
+def check_name(folder: Path, name: str, start: Model) -> None:
+    """Raises ConfigError for a name that cannot be a file's, or that another model has."""
+    if not name.replace("-", "").replace("_", "").isalnum() or not name.isascii():
+        raise ConfigError(f"model name {name!r}", expected="letters, digits, '-' and '_'")
+    if name == start.name or (folder / f"{name}.toml").exists():
+        raise ConfigError(f"there is a model {name!r} in {folder} already", do="pass another --name")
+
+
+def write(
+    folder: Path, name: str, start: Model, weights: Path, winner: Candidate, *, card: str, tokenizer: Path | None = None
+) -> Path:
+    """Write `<name>.safetensors`, `<name>.md` and last `<name>.toml`; returns the latter.
+
+    `start` names the start weights by a local path, `weights` are the trained ones, not mixed yet.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    encoder = towers_torch.read(replace(start, weights=str(weights), layout="open_clip"), tokenizer=tokenizer)
+    if winner.share != 1:
+        mix(encoder, towers_torch.read(start, tokenizer=tokenizer).network.state_dict(), winner.share)
+    file = folder / f"{name}.safetensors"
+    digest = towers_torch.save(encoder, file, recipe=f"fine-tuned from {start.name}: {winner.name}")
+    if tokenizer:
+        shutil.copyfile(tokenizer, folder / "tokenizer.json")
+    (folder / f"{name}.md").write_text(card)
+    text = model_file(replace(start, weights=file.name, sha256=digest), f"Fine-tuned; {name}.md says how and on what.")
+    path = folder / f"{name}.toml"
+    path.write_text(text)
+    return path
+
+
+def model_file(model: Model, comment: str) -> str:
+    """A Model as `settings` reads it: what is not said there has its default."""
+    plain = asdict(model)
+    default = asdict(Model(name="", weights="", sha256="", width=1, licence="", architecture=""))
+    said = {name: value for name, value in plain.items() if name not in UNWRITTEN and value != default[name]}
+    lines = [f"# {printable(comment)}", f"weights = {_toml(model.weights)}", f"sha256 = {_toml(model.sha256)}"]
+    lines += [f"{name} = {_toml(value)}" for name, value in said.items() if not isinstance(value, dict)]
+    for name, value in said.items():
+        if isinstance(value, dict):
+            lines += _tables(name, value)
+    return "\n".join(lines) + "\n"
+
+
+def _tables(name: str, values: dict[str, Any]) -> list[str]:
+    lines = ["", f"[{name}]"]
+    lines += [f"{key} = {_toml(value)}" for key, value in values.items() if not isinstance(value, dict)]
+    for key, value in values.items():
+        lines += _tables(f"{name}.{key}", value) if isinstance(value, dict) else []
+    return lines
+
+
+def _toml(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)  # TOML's basic values are JSON's

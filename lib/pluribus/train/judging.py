@@ -1,0 +1,132 @@
+"""Judging: what a model can do, split by split and on sets that no shop delivered.
+
+A title asks its own shop's pictures of the same split (FashionCLIP's HITS@5); labelled pictures are named by their
+classes (its weighted F1). Equal titles and equal pictures are equally right. Galleries differ in size from split to
+split: every score says its gallery and what chance would give there.
+"""
+
+import io
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from PIL import Image
+
+from pluribus import demo, metrics, pictures, render, texts
+from pluribus.errors import ConfigError
+from pluribus.models.encoders import Encoder
+from pluribus.records import Score
+from pluribus.store import Store
+from pluribus.train import gather, splits
+
+MOST = 2_000  # products of a split and shop that are looked at, drawn by a fixed seed
+DRAWN = 100  # pictures of each demo shop
+LABELLED = pa.schema([pa.field("label", pa.string()), pa.field("picture", pa.binary())])
+ASKED = ("hits@5", "mrr")
+
+
+def judge(encoder: Encoder, store: Store, rows: pa.Table) -> list[Score]:
+    """Title → picture of every split but TRAIN."""
+    names = sorted(set(rows["split"].to_pylist()) - {splits.LEFT_OUT, splits.TRAIN}, key=_order)
+    return [score for name in names for score in retrieval(encoder, store, name, gather.of_split(rows, name))]
+
+
+def retrieval(encoder: Encoder, store: Store, name: str, shops: dict[str, pa.Table]) -> list[Score]:
+    """Title → picture of one split: every shop's titles against its own pictures, all titles counted alike."""
+    ranks, sizes, relevant = [], [], []
+    for shop, rows in shops.items():
+        asked = rows.take(np.sort(np.random.default_rng(0).permutation(rows.num_rows)[:MOST]))
+        first = [contents[0] for contents in asked["pictures"].to_pylist()]
+        groups = _equally_right(asked["title"].to_pylist(), first)
+        images = _pictures(encoder, store.within(f"shops/{shop}"), first)
+        ranks.append(metrics.first_ranks(encoder.texts(asked["title"].to_pylist()), images, groups, groups))
+        sizes.append(len(first))
+        relevant.append(np.bincount(groups)[groups])
+    found = []
+    for metric in ASKED:
+        values = metrics.METRICS[metric].of(np.concatenate(ranks))
+        chance = np.concatenate([metrics.METRICS[metric].chance(n, r) for n, r in zip(sizes, relevant, strict=True)])
+        low, high = metrics.interval(values)
+        note = f"galleries of {', '.join(f'{n:,}' for n in sizes)}"
+        found.append(Score(name=f"{name} {metric}", value=float(values.mean()), n=len(values), low=low, high=high,
+                           chance=float(chance.mean()), note=note))  # fmt: skip
+    return found
+
+
+def naming(encoder: Encoder, name: str, labelled: pa.Table) -> Score:
+    """Weighted F1 of the nearest label to each picture of a LABELLED table."""
+    truth_words = labelled["label"].to_pylist()
+    labels = sorted(set(truth_words))
+    said = encoder.texts(texts.label_texts(labels, encoder.model.label))
+    seen = encoder.images(_decoded(picture) for picture in labelled["picture"].to_pylist())
+    truth, found = np.array([labels.index(word) for word in truth_words]), (seen @ said.T).argmax(axis=1)
+    draws = np.random.default_rng(0).integers(0, len(truth), (300, len(truth)))
+    spread = np.sort([metrics.weighted_f1(truth[d], found[d], len(labels)) for d in draws])
+    return Score(name=f"{name} F1", value=metrics.weighted_f1(truth, found, len(labels)), n=len(truth),
+                 low=float(spread[7]), high=float(spread[292]), chance=1 / len(labels),
+                 note=f"{len(labels)} classes")  # fmt: skip
+
+
+def labelled_in(place: Path) -> pa.Table:
+    """Every picture of a folder or tar with the name of the folder it lies in: its label. Raises ConfigError."""
+    found = [{"label": Path(name).parent.name, "picture": data} for name, data in _files(place)
+             if name.lower().endswith((".jpg", ".jpeg", ".png"))]  # fmt: skip
+    if len({row["label"] for row in found}) < 2:
+        raise ConfigError(f"{place} has {len({row['label'] for row in found})} classes of pictures",
+                          expected="at least 2 folders, each of .jpg or .png pictures of what it is named after")  # fmt: skip
+    return pa.Table.from_pylist(found, schema=LABELLED)
+
+
+def labelled_demos() -> pa.Table:
+    """Drawn products of the demo shops with their kinds: what judges where no other set is at hand."""
+    found = []
+    for shop in demo.DEMOS:
+        for product in [product for product in demo.catalog(shop) if not product.fault][:DRAWN]:
+            file = io.BytesIO()
+            render.draw(product.item, 128).save(file, "PNG")
+            found.append({"label": render.KINDS[product.item.kind].words[0], "picture": file.getvalue()})
+    return pa.Table.from_pylist(found, schema=LABELLED)
+
+
+def _files(place: Path) -> Iterator[tuple[str, bytes]]:
+    if place.is_dir():
+        yield from ((str(file), file.read_bytes()) for file in sorted(place.rglob("*")) if file.is_file())
+        return
+    try:
+        with tarfile.open(place) as members:
+            for member in members:
+                file = members.extractfile(member)
+                if file:
+                    yield member.name, file.read()
+    except (OSError, tarfile.TarError) as error:
+        raise ConfigError(f"{place} cannot be read: {error}", expected="a folder or a tar of pictures") from None
+
+
+def _decoded(picture: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(picture)).convert("RGB"))
+
+
+def _pictures(encoder: Encoder, store: Store, contents: list[str]) -> np.ndarray:
+    """The vector of each content, [n, width]."""
+    place: dict[str, int] = {}
+    rows = [np.zeros((0, encoder.width), np.float32)]
+    for names, jpegs in pictures.load(store, contents):
+        place |= {name: len(place) + i for i, name in enumerate(names)}
+        rows.append(encoder.images(jpegs))
+    return np.concatenate(rows)[[place[content] for content in contents]]
+
+
+def _equally_right(titles: list[str], contents: list[str]) -> np.ndarray:
+    """Group numbers [n]: products of equal titles or pictures are in one group."""
+    groups = splits.together([[("title", t.lower()), c] for t, c in zip(titles, contents, strict=True)])
+    found = np.zeros(len(titles), int)
+    for number, members in enumerate(groups):
+        found[members] = number
+    return found
+
+
+def _order(name: str) -> tuple[int, str]:
+    order = [splits.VALID, splits.TEST, splits.HOUT_C, splits.HOUT_B]
+    return order.index(name) if name in order else len(order), name
