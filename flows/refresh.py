@@ -7,7 +7,6 @@ Only keys, counts and scores travel between the steps; rows, pictures and vector
 
 import os
 import uuid
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
@@ -16,23 +15,10 @@ from pathlib import Path
 from metaflow import FlowSpec, Parameter, card, current, resources, retry, step
 from metaflow.plugins.cards.card_modules.basic import BlankCard
 
-import pluribus  # noqa: F401 - imported at the top so that Metaflow's code package carries it to clusters
+from pluribus.launch import plainly  # at the top, so that Metaflow's code package carries pluribus to clusters
 
 HERE = Path(__file__).resolve().parents[1]
 BlankCard.RUNTIME_UPDATABLE = False  # our cards are whole when a step ends; else each costs a second process, 0.5 CPU-s
-
-
-@contextmanager
-def plainly():
-    """Say what went wrong in one line; a traceback is for bugs, and for PLURIBUS_DEBUG=1."""
-    from pluribus.errors import PluribusError
-
-    try:
-        yield
-    except PluribusError as error:
-        if os.environ.get("PLURIBUS_DEBUG"):
-            raise
-        raise SystemExit(f"error: {error}") from None
 
 
 class RefreshFlow(FlowSpec):

@@ -1,4 +1,4 @@
-"""Launch: start RefreshFlow as Metaflow wants it, and show people only what the steps say.
+"""Launch: start a flow as Metaflow wants it, and show people only what the steps say.
 
 Metaflow prefixes each line with time, task and process; with `debug` all of it is shown.
 """
@@ -8,19 +8,32 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pluribus.errors import ConfigError, RunError
+from pluribus.errors import ConfigError, PluribusError, RunError
 from pluribus.plan import SAID
 from pluribus.store import Store
 
 LINE = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+ \[(?P<task>\d+/(?P<step>\w+)/\S+) \(pid \d+\)\] (?P<said>.*)$")
+REPORT = re.compile(r"report \w+/\S+\.json")
 RAISED = re.compile(r"[\w.]*(Error|Exception|Interrupt|Exit)\b")  # the last line of a traceback
 
 
-def refresh(
+@contextmanager
+def plainly() -> Iterator[None]:
+    """In a step: say what went wrong in one line; a traceback is for bugs, and for PLURIBUS_DEBUG=1."""
+    try:
+        yield
+    except PluribusError as error:
+        if os.environ.get("PLURIBUS_DEBUG"):
+            raise
+        raise SystemExit(f"error: {error}") from None
+
+
+def run(
     flow: Path,
     arguments: Mapping[str, str],
     *,
@@ -55,7 +68,7 @@ def refresh(
             said = match["said"].rstrip() if match else ""
             if said.startswith("error: "):
                 errors.append(said.removeprefix("error: "))
-            elif said.startswith("report runs/"):
+            elif REPORT.fullmatch(said):
                 key = said.removeprefix("report ")
             elif RAISED.match(said):
                 raised = said
@@ -77,9 +90,9 @@ def datastore(flow: Path) -> Path:
     return Path(os.environ.get("METAFLOW_DATASTORE_SYSROOT_LOCAL", str(flow.parents[1])))
 
 
-def cards(root: Path, run: str) -> list[tuple[str, Path]]:
+def cards(root: Path, run: str, flow: str = "RefreshFlow") -> list[tuple[str, Path]]:
     """The cards of a run in Metaflow's local datastore: (step, HTML file)."""
-    steps = root / ".metaflow" / "mf.cards" / "RefreshFlow" / "runs" / run / "steps"
+    steps = root / ".metaflow" / "mf.cards" / flow / "runs" / run / "steps"
     return [
         (file.parts[-5], file) for file in sorted(steps.glob("*/tasks/*/cards/*.html"), key=lambda f: f.stat().st_mtime)
     ]

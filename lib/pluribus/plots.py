@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from pluribus.records import Score
+from pluribus.train.choosing import CHOSEN_BY, Candidate
 
 STAGES = ("ingest", "validate", "embed", "build", "evaluate", "publish")
 BLUE, GREY, RED = "#2b6cb0", "#a0aec0", "#c53030"
@@ -56,6 +57,27 @@ def score_rows(found: Mapping[str, Score], live: Mapping[str, Score] | None = No
         }
         for score in found.values()
     ]
+
+
+def tradeoff(candidates: Sequence[Candidate]) -> Any:
+    """What each candidate of a fine-tuning can do at home (VALID) and abroad (external sets); red: the start model."""
+    import altair as alt
+
+    rows = [
+        {"candidate": c.name, "home": c.scores[CHOSEN_BY].value, "abroad": score.value, "set": name,
+         "of": "candidate" if c.learning_rate else "start model"}
+        for c in candidates for name, score in c.external.items()
+    ]  # fmt: skip
+    place = alt.Chart(_data(rows)).encode(
+        x=alt.X("abroad:Q", title="external F1", scale=alt.Scale(zero=False)),
+        y=alt.Y("home:Q", title=CHOSEN_BY, scale=alt.Scale(zero=False)),
+        tooltip=["candidate:N", "set:N", *(alt.Tooltip(f"{name}:Q", format=".3f") for name in ("home", "abroad"))],
+    )
+    scale = alt.Scale(domain=["candidate", "start model"], range=[BLUE, RED])
+    points = place.mark_point(filled=True, size=80).encode(
+        color=alt.Color("of:N", title=None, scale=scale, legend=alt.Legend(orient="top")), shape=alt.Shape("set:N")
+    )
+    return _styled(points + place.mark_text(align="left", dx=8).encode(text="candidate:N"), step=0)
 
 
 def stage_seconds(seconds: Mapping[str, Mapping[str, float]]) -> Any:

@@ -228,6 +228,16 @@ class Model:
     label: str = "a photo of {label}"  # how a class name becomes a sentence
 
 
+@dataclass(frozen=True, kw_only=True)
+class Prices:
+    """What an hour of one GPU costs, in money and in carbon; the defaults are those of FashionCLIP's Table 1."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = FORBID_UNKNOWN
+    usd_per_gpu_hour: Annotated[float, Ge(0)] = 3.06  # p3.2xlarge on demand
+    gpu_watts: Annotated[float, Ge(0)] = 250.0  # rated; what is measured stands beside it
+    kg_per_kwh: Annotated[float, Ge(0)] = 0.2976  # the grid of us-west-2
+
+
 # ------------------------------------------------------------------------------------------------------ one refresh
 
 

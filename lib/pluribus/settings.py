@@ -19,7 +19,7 @@ from typing import Annotated, Any, ClassVar, TypeVar
 from annotated_types import Ge
 
 from pluribus.errors import ConfigError, Missing
-from pluribus.records import FORBID_UNKNOWN, Count, Model, Shop
+from pluribus.records import FORBID_UNKNOWN, Count, Model, Prices, Shop
 from pluribus.store import Store, open_store
 
 T = TypeVar("T")
@@ -48,6 +48,7 @@ class Places:
     shops: str = "shops"
     expectations: str = "../expectations"
     run: Run = Run()
+    prices: Prices = field(default_factory=Prices)
     shop: dict[str, Any] = field(default_factory=dict)
 
 
@@ -59,6 +60,8 @@ class Settings:
     store: str
     expectations: str
     run: Run
+    prices: Prices
+    models_at: str
     models: dict[str, Model]
     shops: dict[str, Shop]
 
@@ -103,6 +106,8 @@ def load(location: str, *, store: str = "", env: Mapping[str, str] = os.environ)
         store=_join(str(Path.cwd()), store) if store else _join(location, _expand(places.store, env, f"{file}: store")),
         expectations=_join(location, places.expectations),
         run=places.run,
+        prices=places.prices,
+        models_at=_join(location, places.models),
         models=models,
         shops=shops,
     )

@@ -16,6 +16,7 @@ from pluribus.cards import chapters, layout, verdicts
 from pluribus.plan import Batch
 from pluribus.records import Job, Shop
 from pluribus.store import Store
+from pluribus.train.choosing import Candidate, Choice
 
 MOST_SECTIONS = 6  # shops of a task shown in detail, and as many more in trouble
 TROUBLE = ("set aside", "failed gate")
@@ -259,3 +260,23 @@ def _afterwards(jobs: Sequence[Job]) -> dict[str, str]:
             lines[f"pluribus quarantine {job.shop}"] = "its refused rows, with every reason"
             break
     return lines
+
+
+@card
+def finetune(
+    candidates: Sequence[Candidate],
+    choice: Choice,
+    table: Sequence[Mapping[str, str]],
+    rule: str,
+    counts: Mapping[str, int],
+) -> list[Any]:
+    """Every candidate of a fine-tuning, what it took, what it can do, and which was chosen."""
+    winner = choice.winner.name if choice.winner else "the start model stays"
+    boxes = {"chosen": (winner, "success" if choice.winner else "warning")}
+    boxes |= {name: (f"{n:,}", "default") for name, n in counts.items()}
+    reasons = [{"why not": reason} for reason in choice.reasons]
+    about = "At home against abroad: what a candidate gained on the shops, and what it kept of everything else."
+    return layout.page("Fine-tuning", rule, [layout.boxes(boxes), layout.table(reasons)], [
+        layout.section("Candidates", "LR `start` is the untouched model", [layout.table(table)]),
+        layout.section("Gained and kept", about, [layout.chart(plots.tradeoff(candidates))]),
+    ])  # fmt: skip

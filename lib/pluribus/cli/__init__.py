@@ -16,6 +16,7 @@ from pluribus.cli import (  # noqa: F401 - each adds its verbs to `app`
     refreshing,
     serving,
     tenants,
+    training,
 )
 from pluribus.cli.context import app
 from pluribus.errors import ConfigError, PluribusError

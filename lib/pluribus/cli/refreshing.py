@@ -49,7 +49,7 @@ def refresh(
         "force": force,
         "forced-by": getpass.getuser() if force else "",
     }
-    report = launch.refresh(
+    report = launch.run(
         FLOW,
         arguments,
         workers=settings.run.workers,

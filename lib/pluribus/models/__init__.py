@@ -29,7 +29,7 @@ from pluribus.models.weights import architecture_of, checked, fetch, is_remote, 
 from pluribus.records import Model
 from pluribus.store import Store
 
-__all__ = ["Encoder", "load", "register"]
+__all__ = ["Encoder", "device_of_choice", "gpus", "load", "placed", "register"]
 
 #: Raised whenever the code would give other vectors for the same model.json.
 ENCODER_VERSION = 1
@@ -90,10 +90,22 @@ def load(store: Store, fingerprint: str, device: str = "auto") -> Encoder:
     return encoder
 
 
+def placed(store: Store, fingerprint: str, model: Model) -> tuple[Model, Path | None]:
+    """A registered model with its weights as a local file, and its tokenizer's where it has one: for training."""
+    own = store.within(f"models/{fingerprint}")
+    tokenizer = own.local("tokenizer.json") if json.loads(own.get("model.json"))["tokenizer"] else None
+    return replace(model, weights=str(own.local("weights.safetensors"))), tokenizer
+
+
+def device_of_choice() -> str:
+    """Where torch should compute: on the GPU where there is one."""
+    return "cuda" if gpus() else "cpu"
+
+
 def _read(model: Model, fingerprint: str, device: str, tokenizer: Path | None) -> Encoder:
     """By the fastest backend of the device that works here."""
     if device == "auto":
-        device = "cuda" if _gpus() else "cpu"
+        device = device_of_choice()
     if device == "cpu":
         try:
             return towers_openvino.read(model, f"{fingerprint}-{ENCODER_VERSION}", tokenizer=tokenizer)
@@ -102,7 +114,7 @@ def _read(model: Model, fingerprint: str, device: str, tokenizer: Path | None) -
     return towers_torch.read(model, device, tokenizer=tokenizer)
 
 
-def _gpus() -> int:
+def gpus() -> int:
     """How many the driver offers this process; torch says it too, once imported for 4 CPU-seconds."""
     try:
         driver, count = ctypes.CDLL("libcuda.so.1"), ctypes.c_int()

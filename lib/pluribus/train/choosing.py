@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pluribus import costs
 from pluribus.costs import Cost
 from pluribus.records import Score
 
@@ -51,6 +52,17 @@ class Candidate:
         """What the rule maximises."""
         outside = [score.value for score in self.external.values()]
         return (self.scores[CHOSEN_BY].value + sum(outside) / len(outside)) / 2
+
+
+def candidate(
+    learning_rate: float, seed: int, batch_size: int, result: Mapping[str, Any], prices: Mapping[str, float]
+) -> Candidate:
+    """A candidate that is not judged yet, from what its training said of itself; nothing for the start model."""
+    if not result:
+        return Candidate(learning_rate=learning_rate, seed=seed)
+    cost = costs.cost(result["minutes"], gpus=result["processes"], **prices)
+    return Candidate(learning_rate=learning_rate, seed=seed, steps=result["steps"], batch_size=batch_size,
+                     loss=result["loss"], chance_loss=result["chance"], cost=cost, watts=result["watts"])  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)

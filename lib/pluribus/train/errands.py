@@ -10,6 +10,7 @@ weights.safetensors, result.json      what came of it
 python -m pluribus.train.errands FOLDER          torchrun --nproc-per-node 4 -m pluribus.train.errands FOLDER
 """
 
+import hashlib
 import json
 import os
 import subprocess
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from pluribus.errors import ModelError, PluribusError
 from pluribus.models import towers_torch
@@ -30,7 +32,18 @@ from pluribus.records import Model
 from pluribus.train import Pairs, Progress, fit
 from pluribus.train.power import Meter
 
-WEIGHTS = "weights.safetensors"
+ERRAND, LOG, WEIGHTS, RESULT = "errand.json", "log.jsonl", "weights.safetensors", "result.json"
+
+
+def place(rows: pa.Table, fingerprint: str, how: Mapping[str, Any]) -> Path:
+    """The folder of a training on this machine, named by all it is a function of: a second start finds the first."""
+    digest = hashlib.sha256(json.dumps([fingerprint, how], sort_keys=True).encode())
+    for row in rows.to_pylist():
+        digest.update(json.dumps(row, sort_keys=True).encode())
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pluribus" / "trainings"
+    folder = cache / digest.hexdigest()[:16]
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return folder
 
 
 def write(folder: Path, model: Model, sources: Sequence[Pairs], *, tokenizer: Path | None = None, **how: Any) -> None:
@@ -42,7 +55,9 @@ def write(folder: Path, model: Model, sources: Sequence[Pairs], *, tokenizer: Pa
         (folder / f"captions-{i}.json").write_text(json.dumps([list(said) for said in pairs.captions]))
         lines.append({"share": pairs.share, "vary": pairs.vary, "recolour": pairs.recolour})
     text = {"model": asdict(model), "sources": lines, "how": how, "tokenizer": str(tokenizer or "")}
-    (folder / "errand.json").write_text(json.dumps(text))
+    part = folder / f"{ERRAND}.part"
+    part.write_text(json.dumps(text))
+    part.replace(folder / ERRAND)  # last, and whole: where it is, the rest is
 
 
 def run(folder: Path, processes: int = 1) -> dict[str, Any]:
@@ -56,7 +71,7 @@ def run(folder: Path, processes: int = 1) -> dict[str, Any]:
     if done.returncode:
         tail = " ".join(done.stderr.split())[-300:]
         raise ModelError(said[0].removeprefix("error: ") if said else f"the training died: {tail}")
-    result: dict[str, Any] = json.loads((folder / "result.json").read_text())
+    result: dict[str, Any] = json.loads((folder / RESULT).read_text())
     return result
 
 
@@ -64,7 +79,7 @@ def work(folder: Path) -> None:
     """What each process does."""
     import torch
 
-    errand = json.loads((folder / "errand.json").read_text())
+    errand = json.loads((folder / ERRAND).read_text())
     model = Model(**errand["model"])
     rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if torch.cuda.is_available() else "cpu"
@@ -72,7 +87,7 @@ def work(folder: Path) -> None:
         torch.distributed.init_process_group("nccl" if device != "cpu" else "gloo")
     encoder = towers_torch.read(model, device, tokenizer=Path(errand["tokenizer"]) if errand["tokenizer"] else None)
     sources = [_pairs(folder, i, line) for i, line in enumerate(errand["sources"])]
-    told = folder / "log.jsonl" if rank == 0 else Path(os.devnull)
+    told = folder / LOG if rank == 0 else Path(os.devnull)
     with told.open("a", buffering=1) as log, Meter() as meter:
         started, session = time.monotonic(), uuid.uuid4().hex
 
@@ -84,7 +99,7 @@ def work(folder: Path) -> None:
     if rank == 0:
         digest = towers_torch.save(encoder, folder / WEIGHTS, recipe=json.dumps(errand["how"]))
         facts = {"steps": steps, "sha256": digest, "watts": meter.watts, "processes": world, "device": device}
-        (folder / "result.json").write_text(json.dumps(_summed_up(folder) | facts))
+        (folder / RESULT).write_text(json.dumps(_summed_up(folder) | facts))
     if world > 1:
         torch.distributed.destroy_process_group()
 
@@ -96,7 +111,7 @@ def _pairs(folder: Path, i: int, line: Mapping[str, Any]) -> Pairs:
 
 def _summed_up(folder: Path) -> dict[str, Any]:
     """Minutes of all sessions, steps repeated after a kill included; loss over the last tenth of the steps."""
-    lines = list(_readable((folder / "log.jsonl").read_text().splitlines()))
+    lines = list(_readable((folder / LOG).read_text().splitlines()))
     seconds = {line["session"]: line["seconds"] for line in lines}
     last = {line["step"]: line for line in lines}
     tail = [last[step] for step in sorted(last)][-max(1, len(last) // 10) :]

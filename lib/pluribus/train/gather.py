@@ -4,6 +4,7 @@ Captions of a product are its title, its text as the model's template words it, 
 that several products share is one picture under the captions of all of them.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -75,6 +76,12 @@ def of_split(rows: pa.Table, split: str) -> dict[str, pa.Table]:
     kept = rows.filter(pa.array([name == split for name in rows["split"].to_pylist()], pa.bool_()))
     of = kept["shop"].to_pylist()
     return {shop: kept.filter(pa.array([name == shop for name in of])) for shop in dict.fromkeys(of)}
+
+
+def counts(rows: pa.Table) -> dict[str, int]:
+    """How many examples each split has."""
+    found = Counter(name or "left out" for name in rows["split"].to_pylist())
+    return dict(sorted(found.items()))
 
 
 def pairs(store: Store, rows: pa.Table, model: Model, folder: Path) -> list[Pairs]:

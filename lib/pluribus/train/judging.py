@@ -7,7 +7,7 @@ split: every score says its gallery and what chance would give there.
 
 import io
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -69,13 +69,23 @@ def naming(encoder: Encoder, name: str, labelled: pa.Table) -> Score:
                  note=f"{len(labels)} classes")  # fmt: skip
 
 
+def external(places: Sequence[str]) -> dict[str, pa.Table]:
+    """The labelled sets in these folders and tars by name; drawn products where there are none. Raises ConfigError."""
+    named: dict[str, pa.Table] = {}
+    for place in map(Path, places):
+        name = place.name.split(".")[0] if place.is_dir() else f"{place.parent.name}/{place.name.split('.')[0]}"
+        named[name] = labelled_in(place)
+    return named or {"demo shops": labelled_demos()}
+
+
 def labelled_in(place: Path) -> pa.Table:
     """Every picture of a folder or tar with the name of the folder it lies in: its label. Raises ConfigError."""
     found = [{"label": Path(name).parent.name, "picture": data} for name, data in _files(place)
              if name.lower().endswith((".jpg", ".jpeg", ".png"))]  # fmt: skip
-    if len({row["label"] for row in found}) < 2:
-        raise ConfigError(f"{place} has {len({row['label'] for row in found})} classes of pictures",
-                          expected="at least 2 folders, each of .jpg or .png pictures of what it is named after")  # fmt: skip
+    labels = {row["label"] for row in found}
+    if len(labels) < 2:
+        raise ConfigError(f"{place} has {len(labels)} classes of pictures",
+                          expected="2 folders or more, each of pictures of what it is named after")  # fmt: skip
     return pa.Table.from_pylist(found, schema=LABELLED)
 
 
