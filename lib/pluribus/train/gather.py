@@ -91,13 +91,13 @@ def pairs(store: Store, rows: pa.Table, model: Model, folder: Path) -> list[Pair
     """
     sources = []
     for shop, own in of_split(rows, splits.TRAIN).items():
-        captions = _captions(own)
-        place = {content: i for i, content in enumerate(captions)}
+        said = captions(own)
+        place = {content: i for i, content in enumerate(said)}
         side = model.image_size_px
         squares = np.lib.format.open_memmap(folder / f"{shop}.npy", "w+", np.uint8, (len(place), 3, side, side))
         for content, square in load_squares(store.within(f"shops/{shop}"), list(place), model):
             squares[place[content]] = square.transpose(2, 0, 1)
-        sources.append(Pairs(squares, list(captions.values()), share=len(place) ** 0.5, vary=VARY))
+        sources.append(Pairs(squares, list(said.values()), share=len(place) ** 0.5, vary=VARY))
     return sources
 
 
@@ -108,7 +108,7 @@ def load_squares(store: Store, contents: Sequence[str], model: Model) -> Iterabl
             yield name, to_square(jpeg, model)
 
 
-def _captions(rows: pa.Table) -> dict[str, list[str]]:
+def captions(rows: pa.Table) -> dict[str, list[str]]:
     """Every caption that is true of each picture."""
     found: dict[str, dict[str, None]] = {}
     for row in rows.to_pylist():

@@ -35,24 +35,25 @@ def judge(encoder: Encoder, store: Store, rows: pa.Table) -> list[Score]:
 
 def retrieval(encoder: Encoder, store: Store, name: str, shops: dict[str, pa.Table]) -> list[Score]:
     """Title → picture of one split: every shop's titles against its own pictures, all titles counted alike."""
-    ranks, sizes, relevant = [], [], []
+    found = []
     for shop, rows in shops.items():
         asked = rows.take(np.sort(np.random.default_rng(0).permutation(rows.num_rows)[:MOST]))
-        first = [contents[0] for contents in asked["pictures"].to_pylist()]
-        groups = _equally_right(asked["title"].to_pylist(), first)
+        titles, first = asked["title"].to_pylist(), [contents[0] for contents in asked["pictures"].to_pylist()]
+        groups = equally_right(titles, first)
         images = _pictures(encoder, store.within(f"shops/{shop}"), first)
-        ranks.append(metrics.first_ranks(encoder.texts(asked["title"].to_pylist()), images, groups, groups))
-        sizes.append(len(first))
-        relevant.append(np.bincount(groups)[groups])
-    found = []
-    for metric in ASKED:
-        values = metrics.METRICS[metric].of(np.concatenate(ranks))
-        chance = np.concatenate([metrics.METRICS[metric].chance(n, r) for n, r in zip(sizes, relevant, strict=True)])
-        low, high = metrics.interval(values)
-        note = f"galleries of {', '.join(f'{n:,}' for n in sizes)}"
-        found.append(Score(name=f"{name} {metric}", value=float(values.mean()), n=len(values), low=low, high=high,
-                           chance=float(chance.mean()), note=note))  # fmt: skip
-    return found
+        found.append(metrics.rank(encoder.texts(titles), images, groups, groups))
+    return [_over_shops(name, metric, found) for metric in ASKED]
+
+
+def _over_shops(name: str, metric: str, found: Sequence[metrics.Ranked]) -> Score:
+    """One score of several galleries: the mean over all their queries."""
+    measure = metrics.METRICS[metric]
+    values = np.concatenate([measure.of(ranked) for ranked in found])
+    chance = np.concatenate([measure.chance(ranked.n_gallery, ranked.n_relevant) for ranked in found])
+    low, high = metrics.interval(values)
+    return Score(name=f"{name} {metric}", value=float(values.mean()), n=len(values), low=low, high=high,
+                 chance=float(chance.mean()),
+                 note=f"galleries of {', '.join(f'{ranked.n_gallery:,}' for ranked in found)}")  # fmt: skip
 
 
 def naming(encoder: Encoder, name: str, labelled: pa.Table) -> Score:
@@ -62,11 +63,7 @@ def naming(encoder: Encoder, name: str, labelled: pa.Table) -> Score:
     said = encoder.texts(texts.label_texts(labels, encoder.model.label))
     seen = encoder.images(_decoded(picture) for picture in labelled["picture"].to_pylist())
     truth, found = np.array([labels.index(word) for word in truth_words]), (seen @ said.T).argmax(axis=1)
-    draws = np.random.default_rng(0).integers(0, len(truth), (300, len(truth)))
-    spread = np.sort([metrics.weighted_f1(truth[d], found[d], len(labels)) for d in draws])
-    return Score(name=f"{name} F1", value=metrics.weighted_f1(truth, found, len(labels)), n=len(truth),
-                 low=float(spread[7]), high=float(spread[292]), chance=1 / len(labels),
-                 note=f"{len(labels)} classes")  # fmt: skip
+    return metrics.f1_scores(name, truth, found, len(labels))[0]
 
 
 def external(places: Sequence[str]) -> dict[str, pa.Table]:
@@ -128,7 +125,7 @@ def _pictures(encoder: Encoder, store: Store, contents: list[str]) -> np.ndarray
     return np.concatenate(rows)[[place[content] for content in contents]]
 
 
-def _equally_right(titles: list[str], contents: list[str]) -> np.ndarray:
+def equally_right(titles: list[str], contents: list[str]) -> np.ndarray:
     """Group numbers [n]: products of equal titles or pictures are in one group."""
     groups = splits.together([[("title", t.lower()), c] for t, c in zip(titles, contents, strict=True)])
     found = np.zeros(len(titles), int)
