@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PLURIBUS_DATA ?= $(abspath ../shared/data)
 
-.PHONY: help install demo test check kill faults radosgw bench real mini app lock clean relevance
+.PHONY: help install demo test check kill faults radosgw bench real mini app lock clean relevance transfer descriptions
 
 help: ## what each target does
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -51,6 +51,13 @@ relevance: install ## search and type-ahead on real judgements: tables (PLURIBUS
 
 real: install ## the five real shops in one run (PLURIBUS_DATA says where the shared data lies)
 	PLURIBUS_DATA=$(PLURIBUS_DATA) $(BIN)/pluribus --config config/real refresh
+
+transfer: real ## leave one shop out: fine-tune on three real shops, ask the fourth (PLURIBUS_DATA; some 5 CPU-minutes)
+	PLURIBUS_DATA=$(PLURIBUS_DATA) $(BIN)/python benchmarks/transfer.py \
+	    --external $(PLURIBUS_DATA)/benchmarks/clothing_cc0/images-00.tar
+
+descriptions: real ## what to do with descriptions longer than the model reads, on the real shops (PLURIBUS_DATA)
+	PLURIBUS_DATA=$(PLURIBUS_DATA) $(BIN)/python benchmarks/descriptions.py
 
 mini: install ## train the embedded model again (PLURIBUS_DATA; about an hour)
 	$(BIN)/pluribus train-mini $(PLURIBUS_DATA)

@@ -69,7 +69,7 @@ def _other_words(path: Path, wanted: set[str], order: list[str]) -> list[str]:
 
 def baselines(shop: Shop, encoder: encoders.Encoder) -> dict[str, float]:
     """Hits@5 of titles for what else the shop says of the product: by BM25, and by text vectors alone."""
-    lexicon = lexical.Lexicon(shop.others)
+    lexicon = lexical.build(shop.others)
     by_words = metrics.rank_rows((lexicon.scores(title) for title in shop.titles), shop.groups, shop.groups)
     by_text = metrics.rank(encoder.texts(shop.titles), encoder.texts(shop.others), shop.groups, shop.groups)
     hits = metrics.METRICS["hits@5"].of

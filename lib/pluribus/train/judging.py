@@ -40,7 +40,7 @@ def retrieval(encoder: Encoder, store: Store, name: str, shops: dict[str, pa.Tab
         asked = rows.take(np.sort(np.random.default_rng(0).permutation(rows.num_rows)[:MOST]))
         titles, first = asked["title"].to_pylist(), [contents[0] for contents in asked["pictures"].to_pylist()]
         groups = equally_right(titles, first)
-        images = _pictures(encoder, store.within(f"shops/{shop}"), first)
+        images = picture_vectors(encoder, store.within(f"shops/{shop}"), first)
         found.append(metrics.rank(encoder.texts(titles), images, groups, groups))
     return [_over_shops(name, metric, found) for metric in ASKED]
 
@@ -115,7 +115,7 @@ def _decoded(picture: bytes) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(picture)).convert("RGB"))
 
 
-def _pictures(encoder: Encoder, store: Store, contents: list[str]) -> np.ndarray:
+def picture_vectors(encoder: Encoder, store: Store, contents: list[str]) -> np.ndarray:
     """The vector of each content, [n, width]."""
     place: dict[str, int] = {}
     rows = [np.zeros((0, encoder.width), np.float32)]
