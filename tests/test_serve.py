@@ -5,8 +5,6 @@ import hashlib
 import json
 import shutil
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
@@ -14,6 +12,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from services import SHOPS, Service
 from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
@@ -21,39 +20,7 @@ from pluribus import classify, compare, explain, pictures, recommend, search
 from pluribus.cli import app
 from pluribus.search.terms import _child
 from pluribus.serve import Limits, create_app, keys
-from pluribus.store import Store, open_store
-
-SHOPS = ("atelier", "hearth", "outpost")
-
-
-class Service:
-    """A service in a process of its own, over its own copy of a store."""
-
-    def __init__(self, store: Store, *options: str) -> None:
-        self.store = store
-        command = [sys.executable, "-c", "from pluribus.cli import main; main()", "--store", store.url, "serve"]
-        self.process = subprocess.Popen([*command, "--port", "0", *options], stdout=subprocess.PIPE, text=True)
-        assert self.process.stdout
-        told = self.process.stdout.readline()
-        self.url = next((word for word in told.split() if word.startswith("http://127.0.0.1:")), "")
-        if not self.url:
-            self.process.communicate(timeout=30)
-            pytest.fail(f"the service did not start: {told}")
-        self.keys = {shop: keys.new(store, shop) for shop in SHOPS}
-        self.operator = keys.new(store)
-        self.client = httpx.Client(base_url=self.url, timeout=60, trust_env=False)
-
-    def ask(self, shop: str, path: str = "", *, key: str | None = None, **asked: Any) -> httpx.Response:
-        """GET without members, else POST them as JSON; with the shop's own key unless another is given."""
-        headers = {"Authorization": f"Bearer {self.keys.get(shop) if key is None else key}"}
-        if asked:
-            return self.client.post(f"/v1/shops/{shop}{path}", json=asked, headers=headers)
-        return self.client.get(f"/v1/shops/{shop}{path}", headers=headers)
-
-    def close(self) -> None:
-        self.client.close()
-        self.process.terminate()
-        self.process.communicate(timeout=30)
+from pluribus.store import open_store
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,8 @@ from pluribus.train.choosing import CHOSEN_BY, Candidate
 
 STAGES = ("ingest", "validate", "embed", "build", "evaluate", "publish")
 BLUE, GREY, RED = "#2b6cb0", "#a0aec0", "#c53030"
+MUTED = ("#3f6c8f", "#b8653f", "#5f8a5b", "#8a6a9a", "#c2a14d", "#4f9a98", "#a5485c", "#7d7468", "#93a8d0", "#d0948a",
+         "#9cb57a", "#6a5a4a")  # fmt: skip
 MOST_BARS = 15
 MOST_SHOPS = 40
 
@@ -140,6 +142,31 @@ def histogram(values: Sequence[float], unit: str, *, bins: int = 30) -> Any:
         ),
         step=0,
     )
+
+
+def points(found: Sequence[Mapping[str, Any]]) -> Any:
+    """Places on a map, one colour a group; the groups beyond the largest ones are grey together."""
+    import altair as alt
+
+    counts: dict[str, int] = {}
+    for point in found:
+        counts[point["group"]] = counts.get(point["group"], 0) + 1
+    named = sorted(counts, key=lambda group: -counts[group])[: len(MUTED)]
+    rows = [dict(point) | {"group": point["group"] if point["group"] in named else "others"} for point in found]
+    shown = [*named, *(["others"] if len(counts) > len(named) else [])]
+    colours = alt.Scale(domain=shown, range=[*MUTED[: len(named)], GREY])
+    bare = {"axis": None, "scale": alt.Scale(zero=False, nice=False, padding=12)}
+    chart = (
+        alt.Chart(_data(rows))
+        .mark_circle(size=55, opacity=0.8)
+        .encode(
+            x=alt.X("x:Q", **bare),
+            y=alt.Y("y:Q", **bare),
+            color=alt.Color("group:N", title=None, scale=colours, legend=alt.Legend(orient="right", labelLimit=200)),
+            tooltip=["title:N", "product_id:N", "group:N"],
+        )
+    )
+    return chart.properties(height=520).configure_view(stroke=None).interactive()
 
 
 def png(chart: Any, *, width_px: int = 640, scale: float = 2.0) -> bytes:

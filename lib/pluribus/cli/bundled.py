@@ -22,9 +22,15 @@ def serve_app(context: typer.Context, port: Annotated[int, typer.Option(min=1, m
         "server.fileWatcherType": "none",
         "browser.gatherUsageStats": "false",
         "client.toolbarMode": "minimal",
-        "theme.primaryColor": "#2b6cb0",
+        "theme.base": "light",
+        "theme.primaryColor": "#3f6c8f",
+        "theme.backgroundColor": "#fbfaf8",
+        "theme.secondaryBackgroundColor": "#f3efe9",
+        "theme.textColor": "#2d2a26",
+        "theme.borderColor": "#e4dfd7",
+        "server.maxUploadSize": "10",
     }
-    command = [sys.executable, "-m", "streamlit", "run", str(HERE / "lib" / "pluribus" / "app.py")]
+    command = [sys.executable, "-m", "streamlit", "run", str(HERE / "lib" / "pluribus" / "app" / "main.py")]
     command += [f"--{name}={value}" for name, value in options.items()]
     command += ["--", context.obj.open_store().url]
     os.execv(sys.executable, command)  # noqa: S606 - our own app, in place of this process: a child would outlive it

@@ -35,9 +35,9 @@ class Desk:
         if self._room[pool] <= 0:
             return troubles.of_error(troubles.Busy("too many requests are waiting", do="try again in a moment"))
         self._room[pool] -= 1
+        loop = asyncio.get_running_loop()
         work = self._pools[pool].submit(self._said, shop, use)
         work.add_done_callback(lambda _: loop.call_soon_threadsafe(self._leave, pool))
-        loop = asyncio.get_running_loop()
         try:
             said = await asyncio.wait_for(asyncio.wrap_future(work), self._timeout_s)
         except TimeoutError:

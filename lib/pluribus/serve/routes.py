@@ -20,6 +20,7 @@ from pluribus.serve.troubles import NotFound
 FAILURES: dict[int | str, dict[str, Any]] = {
     status: {"model": words.Failure, "description": says}
     for status, says in {
+        400: "the body cannot be read, or the caller went away",
         401: "no key, or one that does not open this shop, or no such shop",
         404: "no such product in the live release",
         408: "the body came too slowly",
