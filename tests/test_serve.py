@@ -16,7 +16,7 @@ from services import SHOPS, Service
 from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
-from pluribus import classify, compare, explain, pictures, recommend, search
+from pluribus import classify, compare, explain, pictures, recommend, search, suggest
 from pluribus.cli import app
 from pluribus.search.terms import _child
 from pluribus.serve import Limits, create_app, keys
@@ -106,6 +106,11 @@ def test_every_use_is_the_same_by_library_and_service(service: Service) -> None:
         what = {"product_id": product_id} if "product_id" in of else {"what": [jpeg] if "image" in of else of["text"]}
         wanted = classify.labels(opened, labels, **what)
         assert near([(one["label"], one["share"]) for one in found["labels"]], [(w.label, w.share) for w in wanted])
+
+    found = service.ask(shop, f"/suggest?q=bl&k=4&session={product_id}").json()
+    wanted = suggest.learn(opened).complete("bl", 4, session=[product_id])
+    assert wanted
+    assert [one["text"] for one in found["completions"]] == [one.text for one in wanted]
 
     found = service.ask(shop, "/explain", product_id=product_id, query="dark blue").json()
     heat = explain.heat(opened, "dark blue", product_id=product_id)

@@ -14,9 +14,8 @@ from typing import Any
 from starlette.responses import Response
 
 from pluribus.errors import PluribusError
-from pluribus.search import Searcher
 from pluribus.serve import troubles
-from pluribus.serve.shelf import Shelf
+from pluribus.serve.shelf import Opened, Shelf
 
 QUICK, SLOW = 8, 2  # threads
 WAITING = 32  # requests a thread may have waiting for it
@@ -30,7 +29,7 @@ class Desk:
         self._pools = {name: ThreadPoolExecutor(n, f"serve-{name}") for name, n in (("quick", QUICK), ("slow", SLOW))}
         self._room = {"quick": QUICK * WAITING, "slow": SLOW * WAITING}
 
-    async def answer(self, shop: str, use: Callable[[Searcher], dict[str, Any]], *, pool: str = "quick") -> Response:
+    async def answer(self, shop: str, use: Callable[[Opened], dict[str, Any]], *, pool: str = "quick") -> Response:
         """What a use says of the shop's live release, as JSON; a failure where it has none, or no time."""
         if self._room[pool] <= 0:
             return troubles.of_error(troubles.Busy("too many requests are waiting", do="try again in a moment"))
@@ -48,7 +47,7 @@ class Desk:
             return troubles.of_error(error)
         return Response(said, media_type="application/json")
 
-    def _said(self, shop: str, use: Callable[[Searcher], dict[str, Any]]) -> bytes:
+    def _said(self, shop: str, use: Callable[[Opened], dict[str, Any]]) -> bytes:
         searcher = self.shelf.take(shop)
         told = {"shop": shop, "release": searcher.release.manifest.release, **use(searcher)}
         return json.dumps(told, allow_nan=False, default=str).encode()

@@ -3,7 +3,7 @@
 import base64
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Request, Security
+from fastapi import APIRouter, Depends, Path, Query, Request, Security
 from fastapi.responses import Response
 from fastapi.security import HTTPBearer
 
@@ -12,9 +12,10 @@ from pluribus import compare as comparing
 from pluribus import explain as explaining
 from pluribus import recommend
 from pluribus.errors import ConfigError
-from pluribus.search import Searcher, terms
+from pluribus.search import terms
 from pluribus.serve import words
 from pluribus.serve.desk import Desk
+from pluribus.serve.shelf import Opened
 from pluribus.serve.troubles import NotFound
 
 FAILURES: dict[int | str, dict[str, Any]] = {
@@ -59,7 +60,7 @@ At = Annotated[Desk, Depends(_desk)]
 async def live(shop: Shop, desk: At) -> Response:
     """Which release is live."""
 
-    def told(searcher: Searcher) -> dict[str, Any]:
+    def told(searcher: Opened) -> dict[str, Any]:
         made = searcher.release.manifest
         return {
             "products": made.facts["products"],
@@ -78,7 +79,7 @@ async def search(shop: Shop, desk: At, asked: words.Search) -> Response:
     pictures = [(words.picture(asked.image), asked.image_weight)] if asked.image else []
     question = [*pictures, *(terms(asked.query) if asked.query or not pictures else ())]
 
-    def told(opened: Searcher) -> dict[str, Any]:
+    def told(opened: Opened) -> dict[str, Any]:
         hits = opened.query(
             question, asked.k, filters=asked.filters, hybrid=asked.hybrid, diversity=asked.diversity,
             collapse=asked.collapse, cutoff=asked.cutoff,
@@ -93,7 +94,7 @@ async def similar(shop: Shop, desk: At, asked: words.Similar) -> Response:
     """The products most like a product, or like a picture."""
     picture = words.picture(asked.image) if asked.image else None
 
-    def told(opened: Searcher) -> dict[str, Any]:
+    def told(opened: Opened) -> dict[str, Any]:
         if asked.product_id is not None:
             _product(opened, asked.product_id)
         options: dict[str, Any] = {"same_category": asked.same_category, "price_within": asked.price_within}
@@ -109,7 +110,7 @@ async def compare(shop: Shop, desk: At, asked: words.Compare) -> Response:
     way: dict[str, Any] = {"more": asked.more, "start": asked.start, "end": asked.end}
     way |= {"steps": asked.steps, "per_step": asked.per_step, "same_category": asked.same_category}
 
-    def told(opened: Searcher) -> dict[str, Any]:
+    def told(opened: Opened) -> dict[str, Any]:
         _product(opened, asked.product_id)
         path = comparing.walk(opened, asked.product_id, **way)
         steps = [_found(step.hits) for step in path.steps]
@@ -125,7 +126,7 @@ async def classify(shop: Shop, desk: At, asked: words.Classify) -> Response:
     if asked.image and asked.text:
         raise ConfigError("a label for two things", expected="a product, a picture or a text")
 
-    def told(opened: Searcher) -> dict[str, Any]:
+    def told(opened: Opened) -> dict[str, Any]:
         if asked.product_id is not None:
             _product(opened, asked.product_id)
         found = classifying.labels(opened, asked.labels, product_id=asked.product_id, what=what, k=asked.k)
@@ -139,7 +140,7 @@ async def explain(shop: Shop, desk: At, asked: words.Explain) -> Response:
     """Where the words are seen in a picture, and what the score of a product is made of."""
     picture = words.picture(asked.image) if asked.image else None
 
-    def told(opened: Searcher) -> dict[str, Any]:
+    def told(opened: Opened) -> dict[str, Any]:
         if asked.product_id is not None:
             _product(opened, asked.product_id)
         heat = explaining.heat(opened, asked.query, product_id=asked.product_id, what=picture, method=asked.method)
@@ -156,6 +157,23 @@ async def explain(shop: Shop, desk: At, asked: words.Explain) -> Response:
     return await desk.answer(shop, told, pool="slow")
 
 
+@router.get("/suggest", response_model=words.Suggested)
+async def suggest(
+    shop: Shop,
+    desk: At,
+    q: Annotated[str, Query(max_length=80, description="what was typed so far", examples=["re"])] = "",
+    k: words.Results = 5,
+    session: Annotated[list[str] | None, Query(max_length=50, description="products looked at, newest last")] = None,
+) -> Response:
+    """What a shopper may be about to type, in the shop's own words."""
+
+    def told(opened: Opened) -> dict[str, Any]:
+        found = opened.completions.complete(q, k, session=session or ())
+        return {"completions": [{"text": one.text, "kind": one.kind, "score": one.score} for one in found]}
+
+    return await desk.answer(shop, told)
+
+
 @router.get("/products/{product_id:path}", response_model=words.Product)
 async def products(shop: Shop, desk: At, product_id: Annotated[str, Path(examples=["AT-1000"])]) -> Response:
     """One product, every field."""
@@ -166,7 +184,7 @@ def _found(hits: Any) -> dict[str, Any]:
     return {"hits": [words.hit(one) for one in hits]}
 
 
-def _product(opened: Searcher, product_id: str) -> dict[str, Any]:
+def _product(opened: Opened, product_id: str) -> dict[str, Any]:
     """The row of a product. Raises NotFound."""
     try:
         return opened.get([product_id])[0]

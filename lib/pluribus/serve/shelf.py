@@ -11,12 +11,13 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields
+from functools import cached_property
 from threading import Condition, Lock, Thread
 
 import numpy as np
 
-from pluribus import releases, search
+from pluribus import releases, search, suggest
 from pluribus.errors import PluribusError, ReleaseError
 from pluribus.models import Encoder
 from pluribus.serve.batching import shared
@@ -29,11 +30,21 @@ OPENINGS = 2  # at a time: each may need a whole release's memory
 REMEMBERED_S = 3.0  # a shop that cannot be opened is not tried again at every request
 
 
+@dataclass(frozen=True)
+class Opened(search.Searcher):
+    """A release opened for serving."""
+
+    @cached_property
+    def completions(self) -> suggest.Suggester:
+        """The shop's completions, learned when first asked for."""
+        return suggest.learn(self)
+
+
 @dataclass
 class Place:
     """What is known of one shop."""
 
-    searcher: search.Searcher | None = None
+    searcher: Opened | None = None
     size_bytes: int = 0
     seq: int = 0  # the highest seen: CURRENT never goes back
     tag: str = ""  # of the CURRENT looked at last, whether its release could be opened or not
@@ -56,7 +67,7 @@ class Shelf:
         self._encoders: dict[str, Encoder] = {}
         self._guard, self._openings = Condition(), 0
 
-    def take(self, shop: str) -> search.Searcher:
+    def take(self, shop: str) -> Opened:
         """The shop's live release, for one request from beginning to end. Raises ReleaseError when there is none."""
         with self._guard:
             place = self._places.setdefault(shop, Place())
@@ -127,14 +138,14 @@ class Shelf:
         self._counters.release(shop, was)
         LOG.info("shop %s serves release %s", shop, opened.release.manifest.release)
 
-    def _opened(self, shop: str) -> search.Searcher:
+    def _opened(self, shop: str) -> Opened:
         """The live release, verified, with the shared encoder, and proven by one query."""
         searcher = search.open(self._store, shop)
         encoder = searcher.encoder
         assert isinstance(encoder, Encoder)
         with self._guard:
             encoder = self._encoders.setdefault(encoder.fingerprint, shared(encoder, self._counters.encoded))
-        opened = replace(searcher, encoder=encoder)
+        opened = Opened(**{f.name: getattr(searcher, f.name) for f in fields(searcher)} | {"encoder": encoder})
         opened.query("a product", 1)  # reads what is read on demand
         if not opened.near(opened.space.fused[:1].astype(np.float32), 1):
             raise ReleaseError(f"release {opened.release.manifest.release} of shop {shop} answers nothing")

@@ -194,6 +194,20 @@ class Classified(Answer):
     labels: list[Label]
 
 
+class Completion(BaseModel):
+    """What may be meant, and where it comes from."""
+
+    text: str
+    kind: str
+    score: float
+
+
+class Suggested(Answer):
+    """Completions, the best first."""
+
+    completions: list[Completion]
+
+
 class Word(BaseModel):
     """A word of the question, and what the score loses without it."""
 
