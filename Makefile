@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PLURIBUS_DATA ?= $(abspath ../shared/data)
 
-.PHONY: help install demo test check swaps kill faults radosgw bench real mini app lock clean relevance transfer descriptions
+.PHONY: help install demo test check swaps kill faults radosgw bench real mini app lock clean relevance transfer descriptions compare-report
 
 help: ## what each target does
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -51,6 +51,9 @@ bench: install ## ours beside peers: ratios into benchmarks/results/
 
 relevance: install ## search and type-ahead on real judgements: tables (PLURIBUS_DATA; after `make real`)
 	PLURIBUS_DATA=$(PLURIBUS_DATA) $(BIN)/python benchmarks/relevance.py
+
+compare-report: install ## comparisons beside GradREC and plain baselines, on drawn shops whose truth is known
+	@$(BIN)/pluribus compare-report
 
 real: install ## the five real shops in one run (PLURIBUS_DATA says where the shared data lies)
 	PLURIBUS_DATA=$(PLURIBUS_DATA) $(BIN)/pluribus --config config/real refresh

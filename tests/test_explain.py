@@ -27,12 +27,11 @@ def side_by_side(left: str, right: str) -> np.ndarray:
     return np.concatenate([np.asarray(picture) for picture in drawn], axis=1)
 
 
-@pytest.mark.parametrize("method", ["occlusion"])
-@pytest.mark.skip(reason="under study")
-def test_heat_lies_on_the_product_that_is_named(atelier: Searcher, method: str) -> None:
-    picture = side_by_side("red boot", "blue handbag")
-    left = explain.heat_of(atelier.encoder, picture, "red boot", method=method)
-    right = explain.heat_of(atelier.encoder, picture, "blue handbag", method=method)
+@pytest.mark.parametrize("method", explain.METHODS)
+@pytest.mark.parametrize("words", [("red boot", "blue handbag"), ("yellow shirt", "black watch")])
+def test_heat_lies_on_the_product_that_is_named(atelier: Searcher, method: str, words: tuple[str, str]) -> None:
+    picture = side_by_side(*words)
+    left, right = (explain.heat_of(atelier.encoder, picture, said, method=method) for said in words)
     assert left.peak[0] < 0.5 < right.peak[0]
     for heat in (left, right):
         assert heat.grid.min() >= 0

@@ -10,6 +10,12 @@ from pluribus.errors import ConfigError
 FIELDS = ("title", "description", "brand", "category", "colour", "size", "gender", "material")
 COLUMNS = [*FIELDS, "product_id"]
 LABELS_MOST = 200
+#: Ends in s and is one thing.
+PAIRS = {"shorts", "trousers", "pants", "jeans", "leggings", "tights", "sunglasses", "glasses", "binoculars",
+         "scissors", "headphones", "pyjamas", "gas", "lens"}  # fmt: skip
+ENDS_IN_IE = {"hoodie", "tie", "bootie", "beanie", "cookie", "brownie", "movie", "pie", "smoothie", "selfie"}
+ENDINGS = (("sses", "ss"), ("nives", "nife"), ("shes", "sh"), ("ches", "ch"), ("xes", "x"), ("arves", "arf"),
+           ("elves", "elf"), ("ies", "y"), ("ss", "ss"), ("us", "us"), ("s", ""))  # fmt: skip
 LABEL_LEAST = 5  # products a category needs before it is a class worth scoring
 
 
@@ -65,6 +71,20 @@ def common(values: list[str]) -> list[str]:
     frequent = sorted((value for value, n in counts.items() if n >= LABEL_LEAST), key=lambda v: (-counts[v], v))
     kept = set(frequent[:LABELS_MOST])
     return [value if value in kept else "" for value in values]
+
+
+def singular(words: str) -> str:
+    """What one of them is called, in lower case: "T-Shirts" is "t-shirt", and shorts stay shorts."""
+    said = " ".join(words.lower().split())
+    last = said.rpartition(" ")[2]
+    if last in PAIRS:
+        return said
+    if last.removesuffix("s") in ENDS_IN_IE:
+        return said.removesuffix("s")
+    for plural, single in ENDINGS:
+        if said.endswith(plural):
+            return said.removesuffix(plural) + single
+    return said
 
 
 def label_texts(labels: list[str], template: str) -> list[str]:

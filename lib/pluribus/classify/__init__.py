@@ -17,12 +17,12 @@ import pyarrow as pa
 from pluribus.classify.quality import Agreement, Suspect, agreement, suspects, vote
 from pluribus.classify.spreadsheets import write
 from pluribus.classify.taxonomy import Guess, Taxonomy
-from pluribus.classify.words import PROMPTS, Label, evidence, label_vectors, shares
+from pluribus.classify.words import ENSEMBLE, Label, evidence, label_vectors, shares
 from pluribus.errors import ConfigError
 from pluribus.search import Searcher
 from pluribus.search.terms import terms, vector
 
-__all__ = ["PROMPTS", "Agreement", "Guess", "Label", "Suspect", "Taxonomy", "agreement", "descend", "labels",
+__all__ = ["ENSEMBLE", "Agreement", "Guess", "Label", "Suspect", "Taxonomy", "agreement", "descend", "labels",
            "suspects", "tag", "vote", "write"]  # fmt: skip
 
 MOST_LABELS = 20_000
@@ -36,7 +36,7 @@ def labels(
     product_id: str | None = None,
     what: Any = None,
     k: int = 5,
-    prompts: Sequence[str] = PROMPTS,
+    prompts: Sequence[str] = (),
 ) -> list[Label]:
     """The k likeliest of these names, best first; their shares are of all names and sum to 1.
 
@@ -56,15 +56,18 @@ def descend(
     return tree.descend(shares(_asked(shop, product_id, what) @ tree.vectors(shop.encoder).T)[0], sure)
 
 
-def tag(shop: Searcher, names: Sequence[str], *, sure: float = 0.0, prompts: Sequence[str] = PROMPTS) -> pa.Table:
-    """A label for every product of the release: product_id, title, label, score, runner_up, runner_up_score, scores.
+def tag(
+    shop: Searcher, names: Sequence[str], *, sure: float = 0.0, balanced: bool = True, prompts: Sequence[str] = ()
+) -> pa.Table:
+    """A label for every product of the release: product_id, title, category, label, score, runner_up, runner_up_score.
 
-    Below the share `sure` the label is left out (null): nobody has to believe a guess.
+    sure      below this share the label is left out (null): nobody has to believe a guess
+    balanced  no label is favoured for being near to everything (`words.evidence`)
     """
     asked = _checked(names)
     if len(asked) < 2:
         raise ConfigError(f"{len(asked)} labels", expected="at least 2 to choose from")
-    found = shares(evidence(shop, label_vectors(shop.encoder, asked, prompts)))
+    found = shares(evidence(shop, label_vectors(shop.encoder, asked, prompts), balanced=balanced))
     best = np.argsort(-found, axis=1, kind="stable")[:, :2]
     rows = np.arange(len(found))
     first, second = found[rows, best[:, 0]], found[rows, best[:, 1]]

@@ -31,7 +31,7 @@ class Suspect:
     title: str
     category: str  # what the shop says
     rather: str  # what its picture and words say
-    suspicion: float  # 0 to 1: share of the evidence for `rather`, less that for its own
+    suspicion: float  # 0 to 1: evidence for `rather` less that for its own, by how unusual the verdict is
     neighbours: float  # share of its neighbours that are of `rather`
 
 
@@ -61,7 +61,11 @@ def agreement(shop: Searcher) -> list[Agreement]:
 
 
 def suspects(shop: Searcher, most: int = 50, least: float = 0.0) -> list[Suspect]:
-    """Products that look misplaced, the most suspicious first: labels and neighbours speak for another category."""
+    """Products that look misplaced, the most suspicious first: labels and neighbours speak for another category.
+
+    Two categories that this shop (or this model) mixes up all the time make nobody suspicious: a verdict counts by how
+    rarely it is given to products of that category.
+    """
     names, own, asked = _own(shop)
     votes = _votes(shop, _classes(shop), asked)[1]
     said = (_zero_shot(shop, names)[asked] + votes) / 2
@@ -69,7 +73,8 @@ def suspects(shop: Searcher, most: int = 50, least: float = 0.0) -> list[Suspect
     others = said.copy()
     others[rows, own[asked]] = -1
     rather = others.argmax(axis=1)
-    gap = said[rows, rather] - said[rows, own[asked]]
+    surprise = _surprise(own[asked], said.argmax(axis=1), len(names))[own[asked], rather]
+    gap = (said[rows, rather] - said[rows, own[asked]]) * surprise
     order = [i for i in np.argsort(-gap, kind="stable")[:most] if gap[i] > least]
     products = shop.products.take(asked[order]).select(["product_id", "title", "category"]).to_pylist()
     return [
@@ -77,6 +82,14 @@ def suspects(shop: Searcher, most: int = 50, least: float = 0.0) -> list[Suspect
                 float(votes[i, rather[i]]))
         for i, row in zip(order, products, strict=True)
     ]  # fmt: skip
+
+
+def _surprise(own: np.ndarray, said: np.ndarray, n: int) -> np.ndarray:
+    """How unusual a verdict is [n, n], 0 to 1: -log of the share of a category's products that get it."""
+    mixed = np.zeros((n, n))
+    np.add.at(mixed, (own, said), 1)
+    share = mixed / np.maximum(1, mixed.sum(axis=1, keepdims=True))
+    return np.asarray(np.clip(np.log(share + 1e-3) / np.log(1e-3), 0, 1))
 
 
 def _classes(shop: Searcher) -> list[str]:
@@ -95,7 +108,7 @@ def _own(shop: Searcher) -> tuple[list[str], np.ndarray, np.ndarray]:
 
 
 def _zero_shot(shop: Searcher, names: list[str]) -> np.ndarray:
-    return shares(evidence(shop, label_vectors(shop.encoder, [name.lower() for name in names])))
+    return shares(evidence(shop, label_vectors(shop.encoder, [texts.singular(name) for name in names])))
 
 
 def _votes(shop: Searcher, said: list[str], asked: np.ndarray, k: int = NEIGHBOURS) -> tuple[list[str], Any]:

@@ -1,17 +1,21 @@
 """A taxonomy of thousands of names: a tree, entered from its root only as far as the evidence carries."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from pluribus import texts
 from pluribus.classify.words import label_vectors
 from pluribus.errors import ConfigError
 from pluribus.search.terms import Encodes
 
 SEPARATOR = " > "
 MOST_NAMES = 20_000
+_NUMBERED = re.compile(r"^\d+ - ")
+_NESTED = re.compile(r"\d+ \| \[ *(?P<first>\d+)- *(?P<last>\d+)\] \| (?P<name>.+)")
 
 
 @dataclass(frozen=True)
@@ -42,16 +46,20 @@ class Taxonomy:
 
     @classmethod
     def read(cls, file: Path) -> "Taxonomy":
-        """A file of one path a line, as Google's: "#" begins a comment, a leading number ("166 - ") is left out."""
+        """A file of one name a line, "#" begins a comment: "Clothing > Dresses", Google's "166 - Clothing > Dresses",
+        or as a nested set, "2 | [ 3- 10] | Dresses", where intervals say what lies in what. Raises ConfigError."""
         try:
             lines = file.read_text("utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"no taxonomy at {file}: {error}", expected="a text file of one path a line") from None
         said = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
-        return cls.of([_unnumbered(line) for line in said])
+        nested = [_NESTED.fullmatch(line) for line in said]
+        if said and all(nested):
+            return cls.of(list(_unfolded([(int(m["first"]), int(m["last"]), m["name"]) for m in nested if m])))
+        return cls.of([_NUMBERED.sub("", line) for line in said])
 
     def vectors(self, encoder: Encodes) -> np.ndarray:
-        """One unit vector a path [n, width], of its last two levels; kept for the encoder."""
+        """One unit vector a path [n, width], of its last level; kept for the encoder."""
         if encoder.fingerprint not in self._vectors:
             self._vectors[encoder.fingerprint] = label_vectors(encoder, [_said(path) for path in self.paths])
         return self._vectors[encoder.fingerprint]
@@ -84,10 +92,15 @@ def _levels(path: str) -> list[str]:
     return [" ".join(level.split()) for level in path.split(">") if level.strip()]
 
 
-def _unnumbered(line: str) -> str:
-    number, dash, rest = line.partition(" - ")
-    return rest if dash and number.isdigit() else line
+def _unfolded(nested: list[tuple[int, int, str]]) -> Iterator[str]:
+    """The whole path of every name of a nested set."""
+    within: list[tuple[int, str]] = []
+    for first, last, name in sorted(nested):
+        while within and within[-1][0] < first:
+            within.pop()
+        within.append((last, name))
+        yield SEPARATOR.join(name for _, name in within)
 
 
 def _said(path: str) -> str:
-    return path.rpartition(SEPARATOR)[2].lower()
+    return texts.singular(path.rpartition(SEPARATOR)[2])

@@ -8,8 +8,9 @@ import numpy as np
 from pluribus.search import Searcher
 from pluribus.search.terms import Encodes
 
-#: Ways to say a label; its vector is the unit mean of theirs. Unit on both sides: unnormalised labels win by length.
-PROMPTS = ("{}", "a {}", "a photo of a {}")
+#: Ways to say a label, for those who want several. mini is better off without (NOTES.md); its vector would be the unit
+#: mean of theirs.
+ENSEMBLE = ("{}", "a {}", "a photo of a {}")
 #: Of cosines, when they become shares: CLIP's own is 0.01.
 TEMPERATURE = 0.02
 
@@ -23,16 +24,25 @@ class Label:
     cosine: float
 
 
-def label_vectors(encoder: Encodes, names: Sequence[str], prompts: Sequence[str] = PROMPTS) -> np.ndarray:
-    """One unit vector a name [n, width]: braces in a name are letters."""
-    said = [prompt.replace("{}", name) for name in names for prompt in prompts]
-    found = encoder.texts(said).reshape(len(names), len(prompts), -1).mean(axis=1)
+def label_vectors(encoder: Encodes, names: Sequence[str], prompts: Sequence[str] = ()) -> np.ndarray:
+    """One vector a name [n, width], said as the model's file says, or the mean over several prompts.
+
+    Unit on both sides: of labels that are not, the longest win. Braces in a name are letters.
+    """
+    ways = prompts or (encoder.model.label.replace("{label}", "{}"),)
+    said = [way.replace("{}", name) for name in names for way in ways]
+    found = encoder.texts(said).reshape(len(names), len(ways), -1).mean(axis=1)
     return np.asarray(found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12))
 
 
-def evidence(shop: Searcher, of_labels: np.ndarray) -> np.ndarray:
-    """The cosine of each product with each label [n, labels]."""
-    return np.asarray(shop.space.fused.astype(np.float32) @ of_labels.T)
+def evidence(shop: Searcher, of_labels: np.ndarray, *, balanced: bool = False) -> np.ndarray:
+    """The cosine of each product with each label [n, labels], picture and words together.
+
+    `balanced` takes from each label what it gets on average: some words are near to everything. It expects every label
+    to be true of something in the shop.
+    """
+    found = np.asarray(shop.space.fused.astype(np.float32) @ of_labels.T)
+    return found - found.mean(axis=0) + found.mean() if balanced else found
 
 
 def shares(cosines: np.ndarray) -> np.ndarray:

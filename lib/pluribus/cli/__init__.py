@@ -17,6 +17,7 @@ from pluribus.cli import (  # noqa: F401 - each adds its verbs to `app`
     serving,
     tenants,
     training,
+    using,
 )
 from pluribus.cli.context import app
 from pluribus.errors import ConfigError, PluribusError

@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pluribus import texts
 from pluribus.errors import ConfigError
 
 MOST_CHARS = 200
 
-DARK = ("black {}", "dark grey {}", "dark blue {}", "navy {}", "dark red {}", "dark brown {}", "brown {}",
+DARK = ("dark {}", "black {}", "dark grey {}", "dark blue {}", "navy {}", "dark red {}", "dark brown {}", "brown {}",
         "dark green {}", "dark purple {}", "dark turquoise {}")  # fmt: skip
-LIGHT = ("white {}", "beige {}", "cream {}", "light grey {}", "light blue {}", "light pink {}", "yellow {}",
+LIGHT = ("light {}", "white {}", "beige {}", "cream {}", "light grey {}", "light blue {}", "light pink {}", "yellow {}",
          "light yellow {}", "light green {}", "light purple {}", "light turquoise {}", "light orange {}")  # fmt: skip
 LONG, SHORT = ("long {}",), ("short {}",)
 PATTERNED, PLAIN = ("patterned {}", "striped {}", "floral {}", "checked {}", "dotted {}"), ("plain {}",)
@@ -20,7 +21,7 @@ PATTERNED, PLAIN = ("patterned {}", "striped {}", "floral {}", "checked {}", "do
 class Attribute:
     """Something there can be more of: sentences of its two ends, {} being the kind of product.
 
-    Concrete words ("navy dress") and not the abstract one ("dark dress"): a model knows things, not scales.
+    Concrete words ("navy dress") beside the abstract one ("dark dress"): a model knows things better than scales.
     """
 
     end: tuple[str, ...]
@@ -37,22 +38,6 @@ ATTRIBUTES: dict[str, Attribute] = {
     "plainer": Attribute(PLAIN, PATTERNED),
     "more patterned": Attribute(PATTERNED, PLAIN),
 }
-
-#: Ends in s and is one thing.
-PLURAL = {
-    "shorts",
-    "trousers",
-    "pants",
-    "jeans",
-    "leggings",
-    "tights",
-    "sunglasses",
-    "glasses",
-    "binoculars",
-    "scissors",
-}
-ENDINGS = (("sses", "ss"), ("shes", "sh"), ("ches", "ch"), ("xes", "x"), ("rves", "rf"), ("ies", "y"), ("ss", "ss"),
-           ("us", "us"), ("s", ""))  # fmt: skip
 
 
 def prompts(
@@ -77,11 +62,5 @@ def prompts(
 
 def kind_of(row: Mapping[str, Any]) -> str:
     """What one such product is called: the last level of its category, in the singular; else its title's last word."""
-    said = (row["category"] or "").split(" > ")[-1] or (row["title"] or "product").split()[-1]
-    word = " ".join(said.replace("{", "").replace("}", "").lower().split()) or "product"
-    if word.split()[-1] in PLURAL:
-        return word
-    for plural, single in ENDINGS:
-        if word.endswith(plural):
-            return word.removesuffix(plural) + single
-    return word
+    said = (row["category"] or "").split(" > ")[-1] or (row["title"] or "").rpartition(" ")[2]
+    return texts.singular(said.replace("{", "").replace("}", "")) or "product"

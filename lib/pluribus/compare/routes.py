@@ -53,7 +53,7 @@ class Method:
 
 
 def guided(question: Question) -> list[list[int]]:
-    """Ours: those beyond the seed by the meter, parted equally, and of each part those most like the seed.
+    """Ours: the meter from the seed to the furthest is cut into equal parts, and of each those most like the seed come.
 
     Likeness leaves the attribute out, so that moving along it costs nothing.
     """
@@ -62,11 +62,13 @@ def guided(question: Question) -> list[list[int]]:
     likeness = bare @ bare[question.seed]
     order = [i for i in np.argsort(-likeness, kind="stable") if question.looks[i] != question.looks[question.seed]]
     ahead = [i for i in _each_look_once(question, order) if question.meter[i] > question.meter[question.seed]]
-    near = np.array(ahead[: NEAREST * question.steps * question.per_step], dtype=np.int64)
-    near = near[np.argsort(question.meter[near], kind="stable")]
-    parts = np.array_split(near, min(question.steps, max(1, len(near))))
-    chosen = [part[np.argsort(-likeness[part], kind="stable")][: question.per_step] for part in parts if len(part)]
-    return [stop.tolist() for stop in chosen]
+    near = np.array(ahead[: NEAREST * question.steps * question.per_step], dtype=np.int64)  # the most like it first
+    if not len(near):
+        return []
+    edges = np.linspace(question.meter[question.seed], question.meter[near].max(), question.steps + 1)
+    part = np.searchsorted(edges[1:-1], question.meter[near])
+    stops = [near[part == n][: question.per_step] for n in range(question.steps)]
+    return [stop[np.argsort(question.meter[stop])].tolist() for stop in stops if len(stop)]
 
 
 NEAREST = 8  # candidates for each place of the path
@@ -111,7 +113,7 @@ def text_difference(question: Question) -> list[list[int]]:
 
 
 METHODS: dict[str, Method] = {
-    "guided": Method("products beyond the seed, equally parted, those most like it", guided),
+    "guided": Method("the way of the meter in equal parts, and of each what is most like the seed", guided),
     "published": Method("GradREC's walk along its signal-to-noise direction, mended", published),
     "text difference": Method("the seed plus a growing share of end minus start", text_difference),
     "end texts": Method("a search for the end's texts", end_texts),

@@ -16,6 +16,7 @@ import numpy as np
 
 from pluribus import pixels
 from pluribus.errors import ConfigError
+from pluribus.records import Model
 from pluribus.sandbox import Sandbox
 
 MOST_TERMS = 16
@@ -41,6 +42,8 @@ class Encodes(Protocol):
     def fingerprint(self) -> str: ...
     @property
     def width(self) -> int: ...
+    @property
+    def model(self) -> Model: ...
     def images(self, pictures: Iterable[Any]) -> np.ndarray: ...
     def texts(self, texts: list[str]) -> np.ndarray: ...
 
