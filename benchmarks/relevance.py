@@ -2,7 +2,7 @@
 
     make relevance        (PLURIBUS_DATA: the shared data; the store of `make real` for the Icecat catalog)
 
-Graded judgements: Icecat (90 queries, grades 0 to 3) over its live release, Home Depot (1,500 of its 8,817 queries,
+Graded judgements: Icecat (90 queries, grades 0 to 3) over its live release, Home Depot (500 of its 8,817 queries,
 grades 1 to 3) over its 43,249 titles. `judged` ranks what people graded and nothing else; `all` ranks the whole gallery
 and counts what nobody graded as wrong, which favours engines like the one that made the pool.
 
@@ -34,7 +34,7 @@ from pluribus.search.terms import Encodes
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = Path(__file__).parent / "results"
 WEIGHTS = (0.5, 0.6, 0.7, 0.8, 0.9)
-HOMEDEPOT_QUERIES = 1_500
+HOMEDEPOT_QUERIES = 500
 
 
 def dcg(gains: np.ndarray) -> float:
@@ -54,7 +54,7 @@ def judge(score: Callable[[int], np.ndarray], judged: list[dict[int, float]], go
         scores, places = score(query), np.array(list(gains))
         of_all = np.array(list(gains.values()))
         among = places[np.argsort(-scores[places], kind="stable")]
-        first = np.argsort(-scores, kind="stable")[:10]
+        first = top(scores, 10)
         said = np.array([gains.get(int(place), 0.0) for place in first])
         hit = np.flatnonzero(said >= good)
         rows.append((ndcg(np.array([gains[int(p)] for p in among]), of_all), ndcg(said, of_all),
@@ -62,11 +62,18 @@ def judge(score: Callable[[int], np.ndarray], judged: list[dict[int, float]], go
     return tuple(np.mean(rows, axis=0))
 
 
+def top(scores: np.ndarray, k: int) -> np.ndarray:
+    """Positions of the k best, best first."""
+    found = np.argpartition(-scores, k)[:k]
+    best: np.ndarray = found[np.argsort(-scores[found], kind="stable")]
+    return best
+
+
 def rrf(one: np.ndarray, other: np.ndarray, k: int = 60, pool: int = 1_000) -> np.ndarray:
     """Reciprocal rank fusion, the usual way to join rankings whose scores do not compare."""
     fused = np.zeros(len(one))
     for scores in (one, other):
-        best = np.argsort(-scores, kind="stable")[:pool]
+        best = top(scores, pool)
         best = best[scores[best] > 0]
         fused[best] += 1 / (k + 1 + np.arange(len(best)))
     return fused
@@ -148,7 +155,7 @@ def best_buy(data: Path, encoder: Encodes) -> SimpleNamespace:
                            space=SimpleNamespace(fused=fused))  # fmt: skip
 
 
-def type_ahead(data: Path, encoder: Encodes, sample: int = 150) -> list[dict[str, object]]:
+def type_ahead(data: Path, encoder: Encodes, sample: int = 100) -> list[dict[str, object]]:
     """MRR@5 by what a session's nearness is worth; 0 is popularity alone."""
     shop = best_buy(data, encoder)
     told = json.loads((data / "behaviour/algolia_queries/instant_search_demo_query_suggestions.json").read_text())
@@ -176,7 +183,7 @@ def type_ahead(data: Path, encoder: Encodes, sample: int = 150) -> list[dict[str
             cases["simulated"].append((str(query), [ids[int(n)] for n in rng.choice(full, 2, replace=False)]))
     rows = []
     for name, asked in cases.items():
-        for worth in (0.0, 4.0, 8.0, 16.0, 32.0):
+        for worth in (0.0, 4.0, 8.0, 16.0):
             suggest.NEARNESS = worth
             row: dict[str, object] = {"cases": f"{name} ({len(asked):,})", "nearness": worth}
             for typed in (0, 1, 2):

@@ -68,7 +68,12 @@ def rank(shop: Ranks, asked: Asked, k: int, *, allowed: np.ndarray | None, diver
 
 
 def _candidates(shop: Ranks, asked: Asked, allowed: np.ndarray | None, pool: int) -> np.ndarray:
-    """Positions worth scoring: the `pool` best by vector and by words, or all where few are allowed."""
+    """Positions worth scoring: the `pool` best by vector and by words, or all where few are allowed or all wanted.
+
+    (Inverted lists, asked for everything, would answer only what lies in the lists they look at.)
+    """
+    if allowed is None and pool >= len(shop.groups):
+        return np.arange(len(shop.groups))
     if allowed is not None and len(allowed) <= max(pool, SMALL):
         return allowed
     _, near = indexes.search(shop.index, asked.vector, pool, allowed)
