@@ -1,16 +1,22 @@
 """Classification: labels reach products, doubt is said, spreadsheets stay harmless, misplaced products are found."""
 
 import csv
+import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from conftest import publish_shop
 
-from pluribus import classify, search, tables
+from pluribus import classify, demo, render, search, settings, tables
 from pluribus.classify import Taxonomy
 from pluribus.errors import ConfigError
 from pluribus.search import Searcher
+from pluribus.store import open_store
+
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
@@ -66,3 +72,70 @@ def test_a_cell_never_becomes_a_formula(tmp_path: Path) -> None:
 def test_nonsense_is_one_line(atelier: Searcher, names: list[str]) -> None:
     with pytest.raises(ConfigError):
         classify.labels(atelier, names, what="x")
+
+
+@pytest.fixture(scope="module")
+def misplaced(tmp_path_factory: pytest.TempPathFactory) -> tuple[Searcher, set[str]]:
+    """Outpost with 6 of 170 products delivered under another product's category, and their ids."""
+    folder = tmp_path_factory.mktemp("misplaced")
+    products = [product for product in demo.catalog("outpost", n_products=170) if not product.fault]
+    rows = [product.row for product in products]
+    shots = {product.row.pictures[0]: next(iter(product.shots.values())) for product in products}
+    for place in range(10, 160, 27):
+        rows[place] = replace(rows[place], category=rows[(place + 60) % 160].category)
+    wrong = {row.id for row, product in zip(rows, products, strict=True) if row.category != product.row.category}
+    (folder / "outpost").mkdir()
+    demo.DEMOS["outpost"].write(folder / "outpost", rows, ((name, jpeg(item)) for name, item in shots.items()))
+    shop = settings.parse_shop(
+        (ROOT / "config" / "shops" / "outpost.toml").read_bytes(), "outpost.toml", data_root=str(folder)
+    )
+    store = open_store(str(folder / "store"))
+    publish_shop(store, shop, settings.load(str(ROOT / "config")))
+    return search.open(store, "outpost"), wrong
+
+
+def jpeg(item: render.Item) -> bytes:
+    buffer = io.BytesIO()
+    render.draw(item, 96).save(buffer, "JPEG", quality=90)
+    return buffer.getvalue()
+
+
+def test_products_delivered_under_a_wrong_category_are_found(misplaced: tuple[Searcher, set[str]]) -> None:
+    shop, wrong = misplaced
+    assert len(wrong) >= 5
+    first = [suspect.product_id for suspect in classify.suspects(shop, most=len(wrong) + 4)]
+    assert len(wrong & set(first)) >= len(wrong) - 1
+    ranked = classify.suspects(shop, most=200)
+    assert [one.suspicion for one in ranked] == sorted((one.suspicion for one in ranked), reverse=True)
+
+
+def test_labels_and_neighbours_agree_with_the_shop_far_beyond_chance(misplaced: tuple[Searcher, set[str]]) -> None:
+    shop, _ = misplaced
+    found = {one.by: one.score for one in classify.agreement(shop)}
+    assert found["zero-shot"].low > 0.7
+    assert found["neighbours"].low > 0.5
+    assert all(score.low > 5 * score.chance for score in found.values())
+
+
+def test_neighbours_vote_without_the_product_s_own_group(misplaced: tuple[Searcher, set[str]]) -> None:
+    shop, wrong = misplaced
+    one = next(place for product_id, place in shop.places.items() if product_id not in wrong)
+    row = shop.products.slice(one, 1).to_pylist()[0]
+    votes = classify.vote(shop, row["product_id"])
+    assert sum(label.share for label in votes) == pytest.approx(1)
+    assert votes[0].share >= votes[-1].share
+
+
+def test_googles_taxonomy_is_read_as_it_comes(data: Path) -> None:
+    tree = Taxonomy.read(data / "feeds" / "taxonomy-with-ids.en-US.txt")
+    assert len(tree.paths) == 5_595
+    assert "Apparel & Accessories > Clothing > Dresses" in tree.paths
+
+
+def test_a_nested_set_and_plain_paths_are_one_tree(tmp_path: Path) -> None:
+    nested, plain = tmp_path / "nested.txt", tmp_path / "plain.txt"
+    nested.write_text(
+        "# c\n   1 | [   1-   8] | A\n   2 | [   2-   5] | B\n   3 | [   3-   4] | C\n   4 | [   6-   7] | D\n"
+    )
+    plain.write_text("A > B > C\nA > D\n")
+    assert Taxonomy.read(nested).paths == Taxonomy.read(plain).paths
