@@ -89,6 +89,8 @@ class Feed:
     currency: str = ""  # for prices that do not say
     locale: str = ""
     price_unit: Literal["whole", "cents"] = "whole"
+    #: source column -> what it says in every row that is this shop's; another shop's rows are quarantined (TENANT)
+    own: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +105,7 @@ class Images:
     least_px: Count = 16  # a shorter side below this is no picture
     most_bytes: Count = 10 * 2**20
     most_px: Count = 25_000_000
-    recheck_hours: Annotated[float, Ge(0)] = 24.0  # http(s): trust what is known this long
+    recheck_hours: Annotated[float, Ge(0), Le(10_000)] = 24.0  # http(s): trust what is known this long
     user_agent: str = "pluribus (catalog pictures; contact the shop's provider)"
     requests_per_s: Annotated[float, Gt(0)] = 1.0  # to one domain, and to one address
     connections: Count = 32  # at a time: the shop's share of the machine
@@ -197,7 +199,7 @@ class Shop:
     title: str = ""
     vertical: str = ""  # an overlay in expectations/: fashion, furniture, grocery ...
     model: str = "mini"
-    every_hours: Annotated[float, Gt(0)] = 24.0
+    every_hours: Annotated[float, Gt(0), Le(10_000)] = 24.0
     feeds: tuple[Feed, ...] = ()
     images: Images = Images()
     limits: Limits = Limits()

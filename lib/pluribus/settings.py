@@ -164,7 +164,7 @@ def _toml_files(location: str) -> list[tuple[str, bytes]]:
 def _parse(text: bytes, file: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"{file}: {error}", expected="valid TOML in UTF-8") from None
 
 

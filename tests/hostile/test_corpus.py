@@ -12,7 +12,7 @@ import pytest
 
 from hostile.corpus import CASES
 
-LEAST_CASES, MOST_MB = 80, 1536
+LEAST_CASES, MOST_MB = 200, 1536
 TESTS = Path(__file__).parents[1]
 
 

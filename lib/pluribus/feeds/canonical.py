@@ -51,6 +51,8 @@ class Reading:
     def batch(self, raw: Raw, row: int) -> pa.RecordBatch:
         """The rows of records.PRODUCT, the first of which is number `row`."""
         rows = Rows(raw, self.field_chars)
+        for name, ours in self.feed.own.items():
+            rows.own(name, ours)
         made = {name: array for name in self.mapping if (array := self._made(name, rows)) is not None}
         made |= self._money(rows)
         if self.feed.locale:
@@ -148,6 +150,11 @@ class Rows:
         """Records a defect in the `bad` rows, and notes their text."""
         self._mark(bad, code)
         self.note(name, column, bad)
+
+    def own(self, name: str, ours: str) -> None:
+        """Marks the rows that say to be another shop's; a row that says nothing is ours."""
+        column = self.columns.get(name, self.blank)
+        self._mark(pc.and_(pc.not_equal(column, ours), pc.not_equal(column, "")), "TENANT")
 
     def note(self, name: str, column: pa.Array, where: pa.Array) -> None:
         """Keeps for `extra` what some rows say."""
