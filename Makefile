@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PLURIBUS_DATA ?= $(abspath ../shared/data)
 
-.PHONY: help install demo test check swaps kill faults radosgw bench real mini app lock clean relevance transfer descriptions compare-report
+.PHONY: help install demo test check swaps kill faults radosgw bench real mini app lock clean relevance transfer descriptions compare-report fuzz audit
 
 help: ## what each target does
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -67,6 +67,14 @@ descriptions: real ## what to do with descriptions longer than the model reads, 
 
 mini: install ## train the embedded model again (PLURIBUS_DATA; about an hour)
 	$(BIN)/pluribus train-mini $(PLURIBUS_DATA)
+
+FUZZ_SECONDS ?= 600
+fuzz: install ## coverage-guided fuzzing of what reads strangers' bytes (FUZZ_SECONDS a target)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python 'atheris>=2.3'
+	for target in feeds prices settings manifests; do $(BIN)/python tests/fuzz.py $$target $(FUZZ_SECONDS) || exit 1; done
+
+audit: install ## known holes in what requirements.lock pins; says plainly what it could not look up
+	$(BIN)/python tests/audit.py
 
 lock: ## pin every dependency again, with hashes and without index addresses
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
