@@ -48,6 +48,14 @@ def test_the_verb_says_what_the_file_says(demo_store: str, told: dict[str, objec
         assert len(re.findall(rf"^(atelier|hearth) \w+: {title}", shown.stdout, re.MULTILINE)) == 2
 
 
+def test_mred_over_shops() -> None:
+    told = {
+        shop: {"scores": {"title→product hits@5": {"value": value}}} for shop, value in {"a": 1.0, "b": 0.5}.items()
+    }
+    (row,) = findings.across(told)
+    assert (row["mean miss rate"], row["MRED (0 is even)"], row["worst"]) == ("0.250", "-0.250", "b, 0.500")
+
+
 def test_cases_come_in_turns_and_failed_tests_first(told: dict[str, object]) -> None:
     rows = [
         {"name": "a_b", "passed": True, "worst": [{"product_id": "1"}, {"product_id": "2"}]},

@@ -129,6 +129,27 @@ def test_a_killed_run_is_resumed_without_repeating_what_was_done(ran: Fleet) -> 
     assert job["counts"]["embedded"] > 0
 
 
+def test_what_the_gate_refuses_is_published_by_force_alone_and_says_so(ran: Fleet) -> None:
+    feed = ran.folder / "data" / "atelier" / "feed.xml"
+    feed.write_text(feed.read_text("utf-8").replace("<title>", "<title>Fine ", 3), "utf-8")
+    with (ran.folder / "config" / "shops" / "atelier.toml").open("a") as file:
+        file.write("\n[gate]\npicture_lift_at_5 = 1000.0\n")
+    before = ran.live("atelier")
+    refused = ran.refresh("--shops", "atelier", ok=1)["atelier"]
+    assert refused["state"] == "failed gate" and "1000× chance" in refused["reason"]
+    assert ran.live("atelier") == before
+    forced = ran.refresh("--shops", "atelier", "--force", "the <b>sale</b> begins")["atelier"]
+    assert forced["state"] == "published"
+    own = open_store(ran.store).within("shops/atelier")
+    told = releases.open_release(own, shop="atelier").manifest.facts["forced"]
+    assert told["why"] == "the <b>sale</b> begins" and told["who"] and "1000× chance" in told["over"]
+    now = releases.current(own, shop="atelier")
+    assert now and "the <b>sale</b> begins" in now.why and told["who"] in now.why
+    (evaluation,) = json.loads(ran.run("evaluate", "atelier", "--json").stdout).values()
+    assert (evaluation[1]["verdict"]["outcome"], evaluation[1]["verdict"]["reasons"][0]["code"]) == ("fail", "CHANCE")
+    assert evaluation[1]["concepts"]["improbable products found first"]["value"] > 0.5
+
+
 def test_no_shop_through_is_a_failure(ran: Fleet) -> None:
     done = ran.run("refresh", "--shops", "feedless", ok=1)
     assert "feedless: set aside: ingest: no feed at" in done.stderr

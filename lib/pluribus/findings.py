@@ -157,6 +157,20 @@ TABLES: dict[str, Callable[[Mapping[str, Any]], Rows]] = {
 }
 
 
+def across(told: Mapping[str, Mapping[str, Any]]) -> Rows:
+    """How evenly several shops are served: each one's miss rate, and MRED over shops, for what most shops have."""
+    rows = []
+    for name in ("title→product hits@5", "title→picture hits@5", "title→product, 1,000: hits@5"):
+        missed = {shop: 1 - of["scores"][name]["value"] for shop, of in told.items() if name in of["scores"]}
+        if len(missed) > 1:
+            mean = sum(missed.values()) / len(missed)
+            mred = -sum(abs(one - mean) for one in missed.values()) / len(missed)
+            worst = max(missed, key=lambda shop: missed[shop])
+            rows.append({"over shops": name.replace(":", ""), "shops": f"{len(missed)}",
+                         "mean miss rate": _number(mean), "MRED (0 is even)": _number(mred), "worst": f"{worst}, {missed[worst]:.3f}"})  # fmt: skip
+    return rows
+
+
 def tables(told: Mapping[str, Any]) -> dict[str, Rows]:
     """Every table that has a row."""
     return {title: rows for title, of in TABLES.items() if (rows := of(told))}

@@ -185,7 +185,8 @@ class Gate:
     product_hits_at_5: Share = 0.5  # title -> own product, what a shopper's search does
     picture_lift_at_5: Annotated[float, Ge(0)] = 1.0  # title -> own picture, in multiples of chance
     drop: Share = 0.02  # largest loss against the live release on the same queries, once beyond the interval
-    keep: Share = 0.97  # share of fitting queries that the cut-off of "no good match" must let through
+    empty: Share = 0.95  # share of foreign queries that the cut-off of "no good match" answers with nothing
+    keep: Share = 0.97  # and the share of own titles that it must let through, which goes before
     must: tuple[str, ...] = ()  # behavioural tests that block; the others advise
     thresholds: Thresholds = Thresholds()
 

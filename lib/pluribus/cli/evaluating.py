@@ -31,6 +31,8 @@ def evaluate(
         for title, rows in findings.tables(evaluation).items():
             answers.table(f"{name} {of[:12]}: {title}", rows)
             print()
+    if len(told) > 1:
+        answers.table("All shops", findings.across({name: evaluation for name, (_, evaluation) in told.items()}))
 
 
 def _told(context: typer.Context, shop: str, release: str) -> tuple[str, dict[str, Any]]:

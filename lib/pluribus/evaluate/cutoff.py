@@ -1,8 +1,9 @@
 """The cut-off: below which cosine is the best hit no match, so that a search for what a shop lacks stays empty?
 
-Fitting queries are the shop's own titles, and short ones ("dark red vases", "vases") unless a product says their words:
-search keeps those by itself. Foreign ones name things of whose words the shop has none. Half of each sets the cut-off:
-the highest that keeps the promised share of both fitting kinds. The other half says what it is worth.
+It is as low as empties the promised share of foreign queries, which name things of whose words the shop has none, and
+never so high that more than a few of the shop's own titles would be lost. Low, because a shopper who says it in other
+words than the shop ("couch") must not be sent away; whoever says the shop's words is kept by search whatever the
+cosine. Half of the queries set the cut-off, the other half says what it is worth.
 """
 
 import re
@@ -33,9 +34,12 @@ def calibrate(exam: Exam) -> dict[str, Any]:
     titles, short = _best(exam.queries, fused), _best(exam.look_up(said), fused)
     outside = _best(exam.look_up(strange), fused)
     spoken = _spoken(exam, said)
-    binding = [titles[::2], short[::2][~spoken[::2]]]  # words that a product says keep their query by themselves
-    cosine = min(float(np.quantile(part, 1 - exam.gate.keep)) for part in binding if len(part) >= LEAST // 2)
-    through = {"own titles": titles[1::2] >= cosine, "short queries": (short[1::2] >= cosine) | spoken[1::2]}
+    lowest = float(np.quantile(outside[::2], exam.gate.empty))
+    cosine = min(lowest, float(np.quantile(titles[::2], 1 - exam.gate.keep)))
+    through = {
+        "own titles, by vector alone": titles[1::2] >= cosine,
+        "short queries": (short[1::2] >= cosine) | spoken[1::2],
+    }
     strangers = outside[1::2] >= cosine
     fitting = np.concatenate(list(through.values()))
     passed = int(fitting.sum() + strangers.sum())
