@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from fleets import ROOT, Fleet, fleet
 
-from pluribus import demo, launch, search
+from pluribus import demo, launch, releases, search
 
 
 @pytest.fixture(scope="module")
