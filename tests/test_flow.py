@@ -16,6 +16,7 @@ import pytest
 from fleets import ROOT, Fleet, fleet
 
 from pluribus import demo, launch, releases, search
+from pluribus.store import open_store
 
 
 @pytest.fixture(scope="module")

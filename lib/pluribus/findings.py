@@ -166,8 +166,15 @@ def across(told: Mapping[str, Mapping[str, Any]]) -> Rows:
             mean = sum(missed.values()) / len(missed)
             mred = -sum(abs(one - mean) for one in missed.values()) / len(missed)
             worst = max(missed, key=lambda shop: missed[shop])
-            rows.append({"over shops": name.replace(":", ""), "shops": f"{len(missed)}",
-                         "mean miss rate": _number(mean), "MRED (0 is even)": _number(mred), "worst": f"{worst}, {missed[worst]:.3f}"})  # fmt: skip
+            rows.append(
+                {
+                    "over shops": name.replace(":", ""),
+                    "shops": f"{len(missed)}",
+                    "mean miss rate": _number(mean),
+                    "MRED (0 is even)": _number(mred),
+                    "worst": f"{worst}, {missed[worst]:.3f}",
+                }
+            )
     return rows
 
 
