@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from exams import Bench, altered, bench
 
-from pluribus import evaluate, probes, vectors
+from pluribus import evaluate, probes, texts, vectors
 from pluribus.evaluate import behaviours, cutoff
 from pluribus.evaluate.exam import Exam, Unmeasured, relevant_sets
 from pluribus.records import Gate, Thresholds
@@ -214,7 +214,9 @@ def test_words_mean_products_of_that_colour_and_kind(healthy: Exam) -> None:
     rows = healthy.release.rows
     for words in probes.words(rows)[:20]:
         meant = rows.take(list(words.rows)).to_pylist()
-        assert all(words.query == f"{row['colour']} {row['category'].split(' > ')[-1].lower()}" for row in meant)
+        assert all(
+            words.query == f"{row['colour']} {texts.singular(row['category'].split(' > ')[-1])}" for row in meant
+        )
 
 
 def test_changes_keep_the_words_of_a_title() -> None:

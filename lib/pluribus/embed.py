@@ -14,7 +14,7 @@ from pluribus import pictures, pixels, probes, tables, texts, vectors
 from pluribus.records import Model
 from pluribus.store import Store
 
-VERSION = 2  # raise when the same products would now ask for other vectors
+VERSION = 3  # raise when the same products would now ask for other vectors
 FLUSH = 4_096  # vectors kept in memory before they are written: what a killed task may have to repeat
 
 

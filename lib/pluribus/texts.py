@@ -88,5 +88,5 @@ def singular(words: str) -> str:
 
 
 def label_texts(labels: list[str], template: str) -> list[str]:
-    """Class names as sentences by the model's label template."""
-    return [template.format(label=label.lower()) for label in labels]
+    """Class names as sentences by a label template, in the singular: a shop says "Coats", a model was taught "coat"."""
+    return [template.format(label=singular(label)) for label in labels]

@@ -31,7 +31,7 @@ from pluribus.store import Store
 __all__ = ["BEHAVIOURS", "PICTURE_HITS", "PRODUCT_HITS", "VERSION", "Evaluation", "evaluate", "examine", "measure",
            "relevant_sets", "scores_of"]  # fmt: skip
 
-VERSION = 2  # raise when the same release would now be scored otherwise
+VERSION = 3  # raise when the same release would now be scored otherwise
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,7 +23,7 @@ def calibrate(exam: Exam) -> dict[str, Any]:
     """The cut-off `cosine`, and what it keeps and empties on queries that did not set it. Raises Unmeasured."""
     fused = exam.release.fused
     exam.enough(np.ones(len(fused), bool))
-    labels = sorted({label.lower() for label in texts.classes(exam.release.rows) if label})
+    labels = texts.label_texts(sorted({*texts.classes(exam.release.rows)} - {""}), "{label}")
     said = list(dict.fromkeys([*(words.query for words in probes.words(exam.release.rows)), *labels]))
     strange = foreign(exam)
     if min(len(exam.asked), len(said), len(strange)) < LEAST:

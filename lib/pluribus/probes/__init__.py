@@ -80,8 +80,8 @@ def changed_pictures(rows: pa.Table) -> list[Change]:
 
 
 def words(rows: pa.Table) -> list[Words]:
-    """Queries such as "dark red vases": a colour, by the feed or else by the title, and the last category."""
-    leaves = [leaf.strip().lower() for leaf in texts.classes(rows)]
+    """Queries such as "dark red vase": a colour, by the feed or else by the title, and the last category."""
+    leaves = [texts.singular(leaf) for leaf in texts.classes(rows)]
     stated = [" ".join((value or "").split()).lower() for value in rows["colour"].to_pylist()]
     meant: dict[str, list[int]] = {}
     for i, (title, leaf) in enumerate(zip(texts.titles(rows), leaves, strict=True)):
