@@ -101,7 +101,7 @@ class FineTuneFlow(FlowSpec):
             self.fingerprint = models.register(store, self.start_model)
             found = [gather.examples(catalog(store, shop), shop=shop, model=self.start_model) for shop in shops]
             rows = gather.divide(pa.concat_tables(found), held_shops=held, held_share=self.held_share)
-            tuning.keep(store, self.prefix + "examples.parquet", rows)
+            self.teachers = tuning.keep_examples(store, self.prefix, rows)
             self.external_sets = {
                 name: tuning.keep(store, f"{self.prefix}external-{i}.parquet", of)
                 for i, (name, of) in enumerate(judging.external(names(self.external)).items())
@@ -186,7 +186,7 @@ class FineTuneFlow(FlowSpec):
 
     def known(self):
         """What every candidate starts from."""
-        return {"model": self.start_model, "fingerprint": self.fingerprint}
+        return {"shops": self.teachers, "model": self.start_model, "fingerprint": self.fingerprint}
 
     def open_store(self):
         """The store of this run."""

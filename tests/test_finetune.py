@@ -192,6 +192,9 @@ def test_a_shop_teaches_the_model_and_the_winner_is_a_model(operated: Fleet, tmp
     assert report["splits"]["SHOP outpost"] > 20
     assert not list((tmp_path / "cache" / "pluribus" / "trainings").iterdir())  # what is done is tidied away
     assert list(csv.DictReader(io.StringIO(table_of(operated, report["run"])))) == report["rows"]
+    kept = {item.key.rsplit("/", 1)[1] for item in open_store(operated.store).items("finetunes/")}
+    assert not [name for name in kept if "examples" in name]  # what shops gave lies, and goes, with each shop
+    assert any(open_store(operated.store).within("shops/atelier").items("finetunes/"))
     made = settings._models(str(tmp_path / "models"))["ours"]
     store = open_store(str(tmp_path / "store"))
     assert models.register(store, made)

@@ -30,6 +30,7 @@ def offboard(store: Store, *, shop: str) -> Offboarded:
     """Delete a shop from the whole `store`. Safe to repeat. Raises StoreError while somebody still writes to it."""
     own = store.within(f"shops/{shop}")
     own.delete(CURRENT)
+    taught = any(own.items("finetunes/"))
     objects = size_bytes = 0
     for _ in range(ROUNDS):
         found = list(own.items())
@@ -43,6 +44,8 @@ def offboard(store: Store, *, shop: str) -> Offboarded:
         raise StoreError(f"somebody goes on writing to {own.url}", do="let its refresh end, then run this again")
     runs = _strike_out(store, shop)
     left = [*own.remains()]
+    if taught:
+        left.append("what models learned of it: those of every `pluribus finetune` that it was part of")
     if runs:
         left.append(f"Metaflow's artifacts, logs and cards of {len(runs)} runs: cards show products and pictures; "
                     f"delete them from Metaflow's datastore (the newest: {runs[-1]})")  # fmt: skip

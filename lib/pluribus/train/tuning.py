@@ -9,7 +9,7 @@ import json
 import math
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,15 +28,33 @@ def keep(store: Store, key: str, table: pa.Table) -> str:
     """Write a table into the store as Parquet; returns its key."""
     with tempfile.TemporaryDirectory(prefix="pluribus-") as folder:
         path = Path(folder) / "table.parquet"
-        tables.write(path, table.to_batches(), table.schema)
+        tables.write(path, table.to_batches(), table.schema, store.owner)
         store.create(key, path)
     return key
+
+
+def keep_examples(store: Store, prefix: str, rows: pa.Table) -> list[str]:
+    """Write each shop's examples into its own part of the store; returns the shops."""
+    of = rows["shop"].to_pylist()
+    shops = list(dict.fromkeys(of))
+    for shop in shops:
+        own = rows.filter(pa.array([name == shop for name in of]))
+        keep(store.within(f"shops/{shop}"), f"{prefix}examples.parquet", own)
+    return shops
+
+
+def examples(store: Store, prefix: str, shops: Sequence[str]) -> pa.Table:
+    """The examples of all these shops."""
+    stores = (store.within(f"shops/{shop}") for shop in shops)
+    return pa.concat_tables([tables.read(tables.local(own, f"{prefix}examples.parquet")).cast(gather.EXAMPLE)
+                             for own in stores])  # fmt: skip
 
 
 def learn(
     store: Store,
     prefix: str,
     *,
+    shops: Sequence[str],
     model: Model,
     fingerprint: str,
     learning_rate: float,
@@ -47,7 +65,7 @@ def learn(
     attempt: str,
 ) -> tuple[dict[str, Any], str]:
     """Train one candidate, one process a GPU; returns what it says of itself, and the key of its weights."""
-    rows = tables.read(store.local(prefix + "examples.parquet"))
+    rows = examples(store, prefix, shops)
     start, tokenizer = models.placed(store, fingerprint, model)
     how = {"learning_rate": learning_rate, "seed": seed, "batch_size": batch_size, "piece_size": piece_size,
            "steps": max(1, math.ceil(epochs * taught(rows) / batch_size)), "still": True,
@@ -73,6 +91,7 @@ def measure(
     store: Store,
     prefix: str,
     *,
+    shops: Sequence[str],
     model: Model,
     fingerprint: str,
     weights: str,
@@ -90,7 +109,7 @@ def measure(
         trained = replace(start, weights=str(store.local(weights)), layout="open_clip")
         encoder = towers_torch.read(trained, models.device_of_choice(), tokenizer=tokenizer)
         mix(encoder, before, share)
-    rows = tables.read(store.local(prefix + "examples.parquet"))
+    rows = examples(store, prefix, shops)
     named = [judging.naming(encoder, name, tables.read(store.local(key))) for name, key in external.items()]
     return {"scores": {score.name: score for score in judging.judge(encoder, store, rows)},
             "external": {score.name: score for score in named}}  # fmt: skip
