@@ -7,6 +7,7 @@ import pytest
 
 from pluribus import plots
 from pluribus.records import Score
+from pluribus.train.choosing import CHOSEN_BY, Candidate
 
 
 def score(name: str, value: float) -> Score:
@@ -22,6 +23,16 @@ CHARTS = {
     "histogram": lambda: plots.histogram([1.0, 2.0, 3.0, 1e9, math.nan], "EUR"),
     "no prices": lambda: plots.histogram([], "EUR"),
     "one price": lambda: plots.histogram([5.0], "EUR"),
+    "tradeoff": lambda: plots.tradeoff(
+        [
+            Candidate(
+                learning_rate=rate,
+                scores={CHOSEN_BY: SCORES["title→picture hits@5"]},
+                external={"set F1": score("", 0.6)},
+            )
+            for rate in (0.0, 1e-4)
+        ]
+    ),
 }
 
 

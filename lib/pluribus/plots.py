@@ -73,8 +73,8 @@ def tradeoff(candidates: Sequence[Candidate]) -> Any:
         for c in candidates for name, score in c.external.items()
     ]  # fmt: skip
     place = alt.Chart(_data(rows)).encode(
-        x=alt.X("abroad:Q", title="external F1", scale=alt.Scale(zero=False)),
-        y=alt.Y("home:Q", title=CHOSEN_BY, scale=alt.Scale(zero=False)),
+        x=alt.X("abroad:Q", title="external F1", scale=alt.Scale(zero=False, padding=16)),
+        y=alt.Y("home:Q", title=CHOSEN_BY, scale=alt.Scale(zero=False, padding=16)),
         tooltip=["candidate:N", "set:N", *(alt.Tooltip(f"{name}:Q", format=".3f") for name in ("home", "abroad"))],
     )
     scale = alt.Scale(domain=["candidate", "start model"], range=[BLUE, RED])
