@@ -27,6 +27,9 @@ server.stop()
 """
 
 
+CANARY = "canary-5f2c81d0"  # the credentials of our own S3 server: nothing that is written may hold them
+
+
 @pytest.fixture(scope="session")
 def s3_endpoint() -> Iterator[str]:
     """The address of an S3 server process that lives as long as the tests; the environment points at it.
@@ -34,7 +37,7 @@ def s3_endpoint() -> Iterator[str]:
     PLURIBUS_TEST_S3 names a server that runs already, with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY of its own.
     """
     running = os.environ.get("PLURIBUS_TEST_S3")
-    keys = {name: os.environ[name] if running else "test" for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
+    keys = {name: os.environ[name] if running else CANARY for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith("AWS_")]:
             patch.delenv(name)

@@ -184,31 +184,34 @@ def kill_all(location: str, folder: str, runs: int, chosen: dict[str, list[int]]
         others.append(child(lambda v=verb, p=pause_s: forever(unused, v, p)))  # type: ignore[misc]
     kills, met = 0, set()
     try:
-        for _ in range(runs):
+        for run in range(runs):
             for verb in points:
                 for point in points[verb]:
                     if kill_once(shop, unused, verb, point):
                         kills, met = kills + 1, met | {(verb, point)}
-        time.sleep(0.3)
-        lost = [pid for pid in others if os.waitpid(pid, os.WNOHANG) != (0, 0)]
+            time.sleep(0.3)
+            lost = [pid for pid in others if os.waitpid(pid, os.WNOHANG) != (0, 0)]
+            result = {
+                "runs": run + 1,
+                "points": {verb: len(at) for verb, at in points.items()},
+                "points met": len(met),
+                "kills": kills,
+                "changes": read_whole(shop).seq,
+                "died": len(lost),
+                **_told([json.loads(file.read_text()) for file in readers]),
+            }
+            (here / "result.json").write_text(json.dumps(result))
     finally:
         for pid in others:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-    told = [json.loads(file.read_text()) for file in readers]
+
+
+def _told(told: list[dict[str, Any]]) -> dict[str, Any]:
+    """What the readers say: how often they read, all that was wrong, and whether they saw the same changes."""
     both = told[0]["changes"].keys() & told[1]["changes"].keys()
-    forks = [seq for seq in both if told[0]["changes"][seq] != told[1]["changes"][seq]]
-    live = read_whole(shop)
-    result = {
-        "points": {verb: len(at) for verb, at in points.items()},
-        "points met": len(met),
-        "kills": kills,
-        "reads": sum(t["reads"] for t in told),
-        "changes": live.seq,
-        "wrong": [w for t in told for w in t["wrong"]] + [f"change {s} is two" for s in forks],
-        "died": len(lost),
-    }
-    (here / "result.json").write_text(json.dumps(result))
+    forks = [f"change {seq} is two" for seq in both if told[0]["changes"][seq] != told[1]["changes"][seq]]
+    return {"reads": sum(t["reads"] for t in told), "wrong": [w for t in told for w in t["wrong"]] + forks}
 
 
 def kill_once(shop: Store, unused: Store, verb: str, point: int) -> bool:
