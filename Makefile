@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PLURIBUS_DATA ?= $(abspath ../shared/data)
 
-.PHONY: help install demo test check swaps kill faults radosgw bench real mini app lock clean relevance transfer descriptions compare-report fuzz audit
+.PHONY: help install demo test check swaps kill faults radosgw bench scale million deploy-check real mini app lock clean relevance transfer descriptions compare-report fuzz audit
 
 help: ## what each target does
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -54,6 +54,17 @@ relevance: install ## search and type-ahead on real judgements: tables (PLURIBUS
 
 compare-report: install ## comparisons beside GradREC and plain baselines, on drawn shops whose truth is known
 	@$(BIN)/pluribus compare-report
+
+SHOPS ?= 1000
+PRODUCTS ?= 200
+scale: install ## SHOPS=1000 x PRODUCTS=200 in one run: first, 1 % changed, unchanged
+	$(BIN)/python benchmarks/scale.py --shops $(SHOPS) --products $(PRODUCTS)
+
+million: install ## one shop of PRODUCTS=1000000 through build, evaluation, publication and search
+	$(BIN)/python benchmarks/million.py --products $(or $(filter-out 200,$(PRODUCTS)),1000000)
+
+deploy-check: install ## Argo and Step Functions definitions of 5,000 shops, offline; steps from the code package alone
+	PLURIBUS_DEPLOY_SHOPS=5000 $(BIN)/pytest tests/test_deploy.py
 
 real: install ## the five real shops in one run (PLURIBUS_DATA says where the shared data lies)
 	PLURIBUS_DATA=$(PLURIBUS_DATA) $(BIN)/pluribus --config config/real refresh

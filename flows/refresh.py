@@ -5,6 +5,7 @@
 Only keys, counts and scores travel between the steps; rows, pictures and vectors lie in the store.
 """
 
+import json
 import os
 import uuid
 from dataclasses import replace
@@ -12,15 +13,31 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
-from metaflow import FlowSpec, Parameter, card, current, resources, retry, step
+from metaflow import Config, FlowMutator, FlowSpec, Parameter, card, current, retry, step
 from metaflow.plugins.cards.card_modules.basic import BlankCard
 
-from pluribus.launch import plainly  # at the top, so that Metaflow's code package carries pluribus to clusters
+from pluribus import deploy  # at the top also so that Metaflow's code package carries pluribus to clusters
+from pluribus.launch import plainly
 
 HERE = Path(__file__).resolve().parents[1]
 BlankCard.RUNTIME_UPDATABLE = False  # our cards are whole when a step ends; else each costs a second process, 0.5 CPU-s
 
 
+class Deployed(FlowMutator):
+    """What `pluribus deploy` lays over the flow: machines, schedule, event. Nothing on a laptop."""
+
+    def pre_mutate(self, flow):
+        for name, kwargs in deploy.flow_decorators(dict(flow.configs)["deployment"]):
+            flow.add_decorator(name, deco_kwargs=kwargs)
+
+    def mutate(self, flow):
+        told = dict(flow.configs)["deployment"]
+        for name, there in flow.steps:
+            for decorator, kwargs in deploy.step_decorators(told, name):
+                there.add_decorator(decorator, deco_kwargs=kwargs)
+
+
+@Deployed
 class RefreshFlow(FlowSpec):
     """Refresh shops: their newest catalogs in, published and searchable releases out.
 
@@ -34,16 +51,22 @@ class RefreshFlow(FlowSpec):
     8. join, end one table of all shops
     """
 
-    shops = Parameter("shops", default="all", help="names separated by commas, or all, or due")
+    deployment = Config("deployment", default_value={}, help="what `pluribus deploy` tells a cluster")
+    shops = Parameter(
+        "shops", default=os.environ.get("PLURIBUS_SHOPS", "all"), help="names separated by commas, or all, or due"
+    )
     model = Parameter("model", default="", help="a model for all shops of this run, in place of their own")
     snapshot = Parameter("snapshot", default="", help="re-run one shop on a snapshot it took earlier")
     config = Parameter(
         "config", default=os.environ.get("PLURIBUS_CONFIG", str(HERE / "config")), help="a folder, or s3://…"
     )
+    replay = Parameter("replay", default="", help="a wave of a backfill: its key in the store")
     anew = Parameter("anew", default=False, help="build and publish again, whatever is live and even if it is damaged")
     force = Parameter("force", default="", help="publish what the gate refuses, for this reason; it is recorded")
     forced_by = Parameter("forced-by", default="", help="who says so")
-    store_at = Parameter("store", default="", help="a store in place of the configured one")
+    store_at = Parameter(
+        "store", default=os.environ.get("PLURIBUS_STORE", ""), help="a store in place of the configured one"
+    )
 
     @card(type="blank", id="plan")
     @step
@@ -59,13 +82,15 @@ class RefreshFlow(FlowSpec):
             problems = store.probe(self.open_store())
             if problems:
                 raise StoreError(f"{config.store}: {'; '.join(problems)}", do="use a store with conditional writes")
-            past = plan.reports(self.open_store())
-            chosen = plan.choose(config.shops, self.shops, past=past, now=self.started)
+            self.wave = json.loads(self.open_store().get(self.replay)) if self.replay else {}
+            past = plan.reports(self.open_store(), since=plan.horizon(config.shops.values(), self.started))
+            wanted = ",".join(self.wave["snapshots"]) if self.wave else self.shops
+            chosen = plan.choose(config.shops, wanted, past=past, now=self.started)
             chosen = [replace(shop, model=config.model(self.model or shop.model).name) for shop in chosen]
             names = sorted({shop.model for shop in chosen})
             registered = {name: models.register(self.open_store(), config.models[name]) for name in names}
             suites = {s.vertical: validate.suites(store.open_store(config.expectations), s.vertical) for s in chosen}
-            expected = {shop.name: plan.expected_products(shop, past) for shop in chosen}
+            expected = plan.expected_products(chosen, past)
             packed = plan.batches(
                 chosen, expected, batch_products=config.run.batch_products, most=config.run.most_batches
             )
@@ -90,7 +115,11 @@ class RefreshFlow(FlowSpec):
 
         def one(job, shop, store):
             read = {"feeds": shop.feeds, "images": shop.images, "limits": shop.limits, "now": datetime.now(UTC)}
-            taken = ingest.recall(store, self.snapshot) if self.snapshot else ingest.ingest(store, **read)
+            earlier = self.wave.get("snapshots", {}).get(shop.name) or self.snapshot
+            if earlier and self.wave.get("stage") == "ingest":
+                taken = ingest.again(store, earlier, feeds=shop.feeds, images=shop.images, limits=shop.limits)
+            else:
+                taken = ingest.recall(store, earlier) if earlier else ingest.ingest(store, **read)
             made_of = (shop.name, taken.id, self.batch.fingerprint, shop.fusion, shop.index)
             key = plan.input_key(*made_of, self.batch.suites[shop.vertical], versions)
             live = None if self.anew else releases.current(store, shop=shop.name)
@@ -129,24 +158,30 @@ class RefreshFlow(FlowSpec):
 
     @card(type="blank", id="embed")
     @retry(times=2)
-    @resources(gpu=1, memory=16_000)
     @step
     def embed(self):
-        """Encode new pictures and texts, once and for all, with the shared model."""
-        asked = {"model": self.batch.model, "fingerprint": self.batch.fingerprint, "encoder": cache(self.load_model)}
+        """Encode new pictures and texts of all shops together, once and for all, with the shared model."""
+        from pluribus import embed
+
+        asked = {"model": self.batch.model, "fingerprint": self.batch.fingerprint}
+        encoder = cache(self.load_model)
+        pool = embed.Pool(encoder)
+
+        def look(job, shop, store):
+            pool.add(job.shop, embed.look(store, products_key=job.validation + "products.parquet", **asked))
+            return job
 
         def one(job, shop, store):
-            from pluribus import embed
+            done = pool.of(job.shop)
+            counts = {"embedded": done.pictures + done.texts, "reused": done.reused, "shared": done.shared}
+            return job.after("embed", done.size_bytes, counts).spent("embed", done.seconds)
 
-            done = embed.embed(store, products_key=job.validation + "products.parquet", **asked)
-            counts = {"embedded": done.pictures + done.texts, "reused": done.reused}
-            return job.after("embed", done.size_bytes, counts)
-
-        self.advance("embed", one)
+        self.advance("embed", one, look=look, together=pool.encode)
+        self.load_s = pool.load_s
         if any(job.state == "running" for job in self.jobs):
             from pluribus.evaluate import concepts
 
-            concepts.of_model(self.open_store(), self.batch.fingerprint, asked["encoder"])  # once for all shops
+            concepts.of_model(self.open_store(), self.batch.fingerprint, encoder)  # once for all shops
         self.next(self.build)
 
     @card(type="blank", id="build")
@@ -225,6 +260,8 @@ class RefreshFlow(FlowSpec):
                 why += f", forced by {self.forced_by}: {self.force}"
             made_of = {"asof": job.asof, "input_key": job.input_key}
             publish.seal(store, shop=shop.name, release=job.release, files=job.files, facts=facts, **made_of)
+            if self.wave.get("beside"):
+                return job.after("publish", 0, {}, state="beside")
             state = publish.publish(store, shop=shop.name, release=job.release, why=why, anew=self.anew)
             return job.after("publish", 0, {}, state="unchanged" if state == "already" else state)
 
@@ -235,6 +272,7 @@ class RefreshFlow(FlowSpec):
     def join(self, inputs):
         """Gather the shops of all batches."""
         self.jobs = sorted((job for batch in inputs for job in batch.jobs), key=lambda job: job.shop)
+        self.loads = [batch.load_s for batch in inputs if batch.load_s]
         self.merge_artifacts(inputs, include=["store_url", "started"])
         self.next(self.end)
 
@@ -247,14 +285,15 @@ class RefreshFlow(FlowSpec):
         finished = datetime.now(UTC)
         with plainly():
             report = {"run": current.run_id, "started": self.started, "finished": finished, "jobs": self.jobs}
-            self.report = plan.write_report(self.open_store(), **report)
+            self.report = plan.write_report(self.open_store(), loads=self.loads, **report)
         current.card.extend(cards.report(self.jobs, self.started, finished))
         self.tag()
+        self.tell()
         print(f"report {self.report}")
         if self.jobs and all(job.state in ("set aside", "failed gate") for job in self.jobs):
             raise SystemExit("error: no shop got through; each one's reason stands above and in the report")
 
-    def advance(self, stage, one):
+    def advance(self, stage, one, look=None, together=None):
         """Take every running job of this batch through one stage, each inside its own shop's part of the store.
 
         What came of it is drawn on the step's card; where no job is left, nothing is imported and nothing drawn.
@@ -267,12 +306,17 @@ class RefreshFlow(FlowSpec):
         with plainly():
             store = self.open_store()
 
-            def work(job):
-                shop = self.batch.shop(job.shop)
-                plan.afford(job, shop.limits, self.hour_price)
-                return one(job, shop, store.within(f"shops/{job.shop}"))
+            def inside(do):
+                def work(job):
+                    shop = self.batch.shop(job.shop)
+                    plan.afford(job, shop.limits, self.hour_price)
+                    return do(job, shop, store.within(f"shops/{job.shop}"))
 
-            self.jobs = plan.advance(self.jobs, stage, work)
+                return work
+
+            more = {"look": look and inside(look), "together": together, "run": current.run_id}
+            more["as_json"] = os.environ.get("PLURIBUS_LOG") == "json"
+            self.jobs = plan.advance(self.jobs, stage, inside(one), **more)
             if stage == "validate":
                 pages.keep(store, self.jobs)
         current.card.extend(getattr(cards, stage)(store, self.jobs))
@@ -286,6 +330,22 @@ class RefreshFlow(FlowSpec):
             current.run.add_tags(tags)
         except Exception as error:  # noqa: BLE001 - a tag must not fail a run that is done
             print(f"no tags: {type(error).__name__}: {error}")
+
+    def tell(self):
+        """Figures beside the report, alerts to whom the configuration names; neither fails a run that is done."""
+        from pluribus import alerts, settings
+        from pluribus.errors import PluribusError
+
+        try:
+            rates, whom = settings.operations(self.config)
+            report = json.loads(self.open_store().get(self.report))
+            text = alerts.prometheus(report, rates)
+            self.open_store().create(self.report.replace("runs/", "metrics/").replace(".json", ".prom"), text.encode())
+            if whom.metrics:
+                alerts.keep(text, whom.metrics)
+            print(f"alerts: {alerts.tell(report, whom, rates)}")
+        except (PluribusError, OSError) as error:
+            print(f"no figures or alerts: {error}")
 
     def live(self, store, shop):
         """The shop's live release to compare with; none when everything is to be built anew."""

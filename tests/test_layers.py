@@ -14,10 +14,10 @@ import pytest
 LIBRARY = Path(__file__).parents[1] / "lib" / "pluribus"
 
 ROWS = [
-    {"errors", "records", "manifests"},  # words: what things are called
+    {"errors", "records", "manifests", "schedules"},  # words: what things are called
     # ground: each owns a library or an idea, and knows only the words
     {"store", "web", "tables", "texts", "metrics", "indexes", "pixels", "sandbox", "render", "costs", "lexical"}
-    | {"policies"},
+    | {"policies", "fleet"},
     {"settings", "sources", "releases", "vectors", "pictures", "models", "feeds", "demo"},  # doors
     {"images", "search", "probes"},
     {"plan", "ingest", "validate", "embed", "build", "evaluate", "publish", "train", "offboard"}  # stages of the flow
@@ -29,8 +29,9 @@ ROWS = [
         "classify",
         "explain",
     },  # uses of a release, each given an opened one
-    {"answers", "plots", "findings", "newshop", "launch", "doctor", "mini", "inspect"},  # faces: what people see of it
-    {"cards", "serve"},
+    {"answers", "plots", "findings", "newshop", "launch", "doctor", "mini", "inspect"}
+    | {"deploy", "backfill", "ledger", "prune"},  # faces: what people see of it
+    {"cards", "serve", "alerts"},
     {"app"},
     {"cli"},
 ]

@@ -2,12 +2,14 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from pluribus import plan
-from pluribus.errors import ConfigError, FeedError, StoreError
+from pluribus.errors import ConfigError, FeedError, Missing, StoreError
 from pluribus.records import Job, Limits, Shop
+from pluribus.store import open_store
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
@@ -37,10 +39,61 @@ def test_never_more_batches_than_metaflow_takes() -> None:
     assert sum(map(len, packed)) == 500
 
 
+def test_expected_work_is_what_is_new_not_what_is_there() -> None:
+    """A large shop that changes little shares a task with small ones; under another model all of it is new again."""
+    job = {"shop": "a", "model": "mini", "counts": {"rows": 1_000, "accepted": 1_000, "embedded": 30, "reused": 2_970}}
+    idle = {"shop": "a", "model": "mini", "counts": {"rows": 1_000}}
+    past = [{"started": "", "jobs": [idle]}, {"started": "", "jobs": [job]}]
+    assert plan.expected_products(shops("a"), past) == {"a": plan.SHOP_WORK + 10 + 100}
+    assert plan.expected_products(shops("a", model="other"), past) == {"a": plan.SHOP_WORK + 1_000}
+    assert plan.expected_products(shops("new"), past) == {"new": plan.SHOP_WORK + plan.GUESSED_PRODUCTS}
+
+
+def test_a_stage_that_serves_all_shops_looks_at_each_first_and_keeps_failures_apart() -> None:
+    seen: list[str] = []
+
+    def look(job: Job) -> Job:
+        if job.shop == "bad":
+            raise FeedError("broken")
+        seen.append(job.shop)
+        return job
+
+    jobs = [Job(shop=name) for name in ("a", "bad", "b")]
+    done = plan.advance(jobs, "s", lambda job: job.spent("s", 2.0), look=look, together=lambda: seen.append("all"))
+    assert seen == ["a", "b", "all"]
+    assert [job.state for job in done] == ["running", "set aside", "running"]
+    assert done[0].seconds["s"] >= 2.0
+
+
+def test_a_shop_removed_during_the_run_is_set_aside_and_the_others_go_on() -> None:
+    def work(job: Job) -> Job:
+        if job.shop == "gone":
+            raise Missing("there is no store/shops/gone/snapshots/x")
+        return job
+
+    done = plan.advance([Job(shop="gone"), Job(shop="here")], "validate", work)
+    assert [job.state for job in done] == ["set aside", "running"]
+    assert done[0].reason.startswith("validate: there is no store/shops/gone")
+    assert "removed during the run" in done[0].reason
+
+
 def test_due_is_by_each_shops_own_cadence() -> None:
     hourly, daily, new = Shop(name="h", every_hours=1), Shop(name="d", every_hours=24), Shop(name="n")
-    past = [{"started": (NOW - timedelta(hours=2)).isoformat(), "jobs": [{"shop": "h"}, {"shop": "d"}]}]
+    past = [{"run": "1", "started": (NOW - timedelta(hours=2)).isoformat(), "jobs": [{"shop": "h"}, {"shop": "d"}]}]
     assert [s.name for s in plan.due([hourly, daily, new], past, NOW)] == ["h", "n"]
+
+
+def test_many_runs_of_single_shops_do_not_make_the_others_due_again(tmp_path: Path) -> None:
+    """Events start a run for each shop: the last run of all may lie behind hundreds of these."""
+    store = open_store(str(tmp_path))
+    for n, shop in enumerate(["quiet", *["busy"] * 12]):
+        started = NOW + timedelta(minutes=n)
+        plan.write_report(store, run=str(n), started=started, finished=started, jobs=[Job(shop=shop)])
+    now, there = NOW + timedelta(hours=2), [Shop(name="quiet"), Shop(name="busy")]
+    assert len(plan.reports(store, 5)) == 5
+    past = plan.reports(store, 5, since=plan.horizon(there, now))
+    assert [report["run"] for report in past] == [str(n) for n in reversed(range(13))]
+    assert plan.due(there, past, now) == []
 
 
 def test_choose_refuses_unknown_names_and_keeps_order() -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from pluribus import settings
 from pluribus.errors import ConfigError
+from pluribus.store import Store
 
 MODEL = 'weights = "m.safetensors"\nsha256 = ""\nwidth = 8\nlicence = "none"\narchitecture = "RN50"\n'
 SHOP = 'vertical = ""\n[[feeds]]\nsource = "a.csv"\n'
@@ -107,3 +108,14 @@ def test_bundled_defaults_equal_the_dataclasses() -> None:
         (root / "pluribus.toml").read_bytes().split(b"[shop]")[1].replace(b"[shop.", b"["), "x.toml"
     )
     assert asdict(shown) == asdict(Shop(name="x"))
+
+
+def test_places_in_a_bucket_may_lead_up_too(store: Store) -> None:
+    """The bundled `expectations = "../expectations"` means the folder beside the configuration, there as here."""
+    there = store.within("fleet/config")
+    there.create("pluribus.toml", b'store = "../store"\nexpectations = "../expectations"\n[shop]\nmodel = "m"\n')
+    there.create("models/m.toml", MODEL.encode())
+    there.create("shops/a.toml", SHOP.encode())
+    found = settings.load(there.url)
+    assert found.expectations == f"{store.url}/fleet/expectations"
+    assert found.store == f"{store.url}/fleet/store"

@@ -4,18 +4,23 @@ Everything a release will need is encoded here, in the one step that has a GPU: 
 that the build and the evaluation will ask (titles as queries, `probes`). Later stages only look up.
 """
 
-from collections.abc import Callable, Sequence
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from pluribus import pictures, pixels, probes, tables, texts, vectors
+from pluribus.errors import ShopError
 from pluribus.records import Model
 from pluribus.store import Store
 
 VERSION = 3  # raise when the same products would now ask for other vectors
-FLUSH = 4_096  # vectors kept in memory before they are written: what a killed task may have to repeat
+FLUSH = 4_096  # contents in memory for one turn of the encoder
+KEPT = 65_536  # vectors in memory before they are written: what a killed task may have to repeat
 
 
 @dataclass(frozen=True)
@@ -26,26 +31,44 @@ class Embedded:
     texts: int
     reused: int  # already on the shelf
     size_bytes: int
+    shared: int = 0  # encoded in this task for another shop that has the same content
+    seconds: float = 0.0  # this shop's share of the encoder's time
+
+
+@dataclass(frozen=True, eq=False)
+class New:
+    """What of one shop's accepted products has no vector yet."""
+
+    store: Store
+    shelf: vectors.Shelf
+    pictures: dict[bytes, tuple[str, str]]  # key -> name of a picture, and how it is changed (`probes`; "": as it is)
+    texts: dict[bytes, str]  # key -> what is said
+    known: int  # contents that have one
 
 
 def embed(store: Store, *, products_key: str, model: Model, fingerprint: str, encoder: Callable[[], Any]) -> Embedded:
-    """Encode what of a shop's accepted products is not on its vector shelf yet.
+    """Encode what of one shop's accepted products is not on its vector shelf yet.
 
     `encoder()` is asked for only when there is something to encode; it gives float32 unit vectors [n, width] by
     `.images(list of JPEG bytes)` and `.texts(list of str)`.
     """
+    pool = Pool(encoder)
+    pool.add("", look(store, products_key=products_key, model=model, fingerprint=fingerprint))
+    pool.encode()
+    return pool.of("")
+
+
+def look(store: Store, *, products_key: str, model: Model, fingerprint: str) -> New:
+    """What of a shop's accepted products is not on its vector shelf yet."""
     shelf = vectors.Shelf(store, fingerprint, model.width)
     rows = tables.read(tables.local(store, products_key), [*texts.COLUMNS, "pictures"])
-    changes = probes.changed_pictures(rows)
-    contents = {vectors.picture_key(c): c for c in rows["pictures"].combine_chunks().flatten().to_pylist()}
+    contents = {vectors.picture_key(c): (c, "") for c in rows["pictures"].combine_chunks().flatten().to_pylist()}
+    contents |= {change.key: (change.content, change.change) for change in probes.changed_pictures(rows)}
     said = {vectors.text_key(text): text for text in wanted_texts(rows, model)}
-    new_pictures = [contents[key] for key in shelf.missing(list(contents))]
-    new_texts = [said[key] for key in shelf.missing(list(said))]
-    size_bytes = _add_pictures(store, shelf, encoder, new_pictures) + _add_texts(shelf, encoder, new_texts)
-    changed, changed_bytes = _add_changes(store, shelf, encoder, changes)
-    seen = len(new_pictures) + changed
-    reused = len(contents) + len(said) + len(changes) - seen - len(new_texts)
-    return Embedded(seen, len(new_texts), reused, size_bytes + changed_bytes)
+    new_pictures = {key: contents[key] for key in shelf.missing(list(contents))}
+    new_texts = {key: said[key] for key in shelf.missing(list(said))}
+    known = len(contents) + len(said) - len(new_pictures) - len(new_texts)
+    return New(store, shelf, new_pictures, new_texts, known)
 
 
 def wanted_texts(rows: pa.Table, model: Model) -> list[str]:
@@ -54,34 +77,124 @@ def wanted_texts(rows: pa.Table, model: Model) -> list[str]:
     return [text for text in dict.fromkeys(all_texts) if text]
 
 
-def _add_pictures(store: Store, shelf: vectors.Shelf, encoder: Callable[[], Any], contents: Sequence[str]) -> int:
-    size_bytes = 0
-    for names, jpegs in pictures.load(store, contents, batch=FLUSH) if contents else ():
-        size_bytes += shelf.add([vectors.picture_key(name) for name in names], encoder().images(jpegs))
-    return size_bytes
+class Pool:
+    """The new content of all shops of a task, in full batches: the model never idles on the remainder of a small shop.
 
+    Content that several shops have is encoded once. Its vector passes from one shop to the next in this process's
+    memory only; each shop's shelf gets its own copy, and no shelf is ever read for another shop.
+    """
 
-def _add_changes(
-    store: Store, shelf: vectors.Shelf, encoder: Callable[[], Any], changes: Sequence[probes.Change]
-) -> tuple[int, int]:
-    """Changed pictures: how many were encoded, and the bytes written."""
-    missing = set(shelf.missing([change.key for change in changes]))
-    wanted: dict[str, list[probes.Change]] = {}
-    for change in changes:
-        if change.key in missing:
-            wanted.setdefault(change.content, []).append(change)
-    keys: list[bytes] = []
-    made: list[bytes] = []
-    for names, jpegs in pictures.load(store, list(wanted)) if wanted else ():
-        for name, jpeg in zip(names, jpegs, strict=True):
-            keys += [change.key for change in wanted[name]]
-            made += [pixels.changed(jpeg, change.change) for change in wanted[name]]
-    return len(keys), shelf.add(keys, encoder().images(made)) if keys else 0
+    def __init__(self, encoder: Callable[[], Any], batch: int = FLUSH) -> None:
+        self._encoder, self._batch = encoder, batch
+        self._new: dict[str, New] = {}
+        self._ready: dict[str, dict[bytes, np.ndarray]] = {}  # fp16, waiting to be shelved
+        self._size_bytes: dict[str, int] = {}
+        self._seconds: dict[str, float] = {}
+        self._failed: dict[str, ShopError] = {}
+        self._lent: dict[bytes, np.ndarray] = {}  # vectors that another shop will want
+        self._borrowed: dict[str, list[bytes]] = {}
+        self.load_s = 0.0  # until the encoder was ready; 0 where nothing was new
 
+    def add(self, shop: str, new: New) -> None:
+        """Take a shop's new content in."""
+        self._new[shop], self._ready[shop], self._borrowed[shop] = new, {}, []
+        self._size_bytes[shop], self._seconds[shop] = 0, 0.0
 
-def _add_texts(shelf: vectors.Shelf, encoder: Callable[[], Any], new: Sequence[str]) -> int:
-    size_bytes = 0
-    for start in range(0, len(new), FLUSH):
-        part = list(new[start : start + FLUSH])
-        size_bytes += shelf.add([vectors.text_key(text) for text in part], encoder().texts(part))
-    return size_bytes
+    def encode(self) -> None:
+        """Encode everything taken in, and shelve it. A shop whose content fails is told so by `of`."""
+        wanted = Counter(key for new in self._new.values() for key in (*new.pictures, *new.texts))
+        lendable = {key for key, times in wanted.items() if times > 1}
+        claimed: set[bytes] = set()
+        for take, by in ((self._pictures, "images"), (self._texts, "texts")):
+            waiting: list[tuple[str, bytes, Any]] = []
+            for shop in self._new:
+                for key, content in take(shop, claimed):
+                    waiting.append((shop, key, content))
+                    if len(waiting) >= self._batch:
+                        self._turn(by, waiting, lendable)
+                        waiting = []
+            self._turn(by, waiting, lendable)
+        self._lend()
+        self._shelve()
+
+    def of(self, shop: str) -> Embedded:
+        """What the embedding of one shop came to. Raises the ShopError that stopped it."""
+        if shop in self._failed:
+            raise self._failed[shop]
+        new, shared = self._new[shop], len(self._borrowed[shop])
+        own = set(self._borrowed[shop])
+        seen, said = len(new.pictures.keys() - own), len(new.texts.keys() - own)
+        return Embedded(seen, said, new.known, self._size_bytes[shop], shared, self._seconds[shop])
+
+    def _pictures(self, shop: str, claimed: set[bytes]) -> Iterator[tuple[bytes, bytes]]:
+        """A shop's pictures that no shop before it had."""
+        new = self._new[shop]
+        wanted: dict[str, list[tuple[bytes, str]]] = {}
+        for key in self._claim(shop, new.pictures, claimed):
+            name, change = new.pictures[key]
+            wanted.setdefault(name, []).append((key, change))
+        try:
+            for names, jpegs in pictures.load(new.store, list(wanted)) if wanted else ():
+                for name, jpeg in zip(names, jpegs, strict=True):
+                    for key, change in wanted[name]:
+                        claimed.add(key)
+                        yield key, pixels.changed(jpeg, change) if change else jpeg
+        except ShopError as error:
+            self._failed[shop] = error
+
+    def _texts(self, shop: str, claimed: set[bytes]) -> Iterator[tuple[bytes, str]]:
+        """A shop's texts that no shop before it had."""
+        new = self._new[shop]
+        for key in self._claim(shop, new.texts, claimed) if shop not in self._failed else ():
+            claimed.add(key)
+            yield key, new.texts[key]
+
+    def _claim(self, shop: str, keys: Iterable[bytes], claimed: set[bytes]) -> list[bytes]:
+        self._borrowed[shop] += [key for key in keys if key in claimed]
+        return [key for key in keys if key not in claimed]
+
+    def _turn(self, by: str, waiting: list[tuple[str, bytes, Any]], lendable: set[bytes]) -> None:
+        """Encode one batch; when a shop's content in it fails, each shop's part by itself."""
+        if not waiting:
+            return
+        self._ready_encoder()
+        began = time.perf_counter()
+        shops = list(dict.fromkeys(shop for shop, _, _ in waiting))
+        try:
+            found = getattr(self._encoder(), by)([content for _, _, content in waiting])
+        except ShopError as error:
+            if len(shops) == 1:
+                self._failed[shops[0]] = error
+                return
+            for shop in shops:
+                self._turn(by, [one for one in waiting if one[0] == shop], lendable)
+            return
+        seconds = (time.perf_counter() - began) / len(waiting)
+        for (shop, key, _), vector in zip(waiting, vectors.checked(found), strict=True):
+            self._ready[shop][key] = vector
+            self._seconds[shop] += seconds
+            if key in lendable:
+                self._lent[key] = vector
+        if sum(map(len, self._ready.values())) >= KEPT:
+            self._shelve()
+
+    def _ready_encoder(self) -> None:
+        """Load the model before the clock of the shops runs: its time is the task's."""
+        if not self.load_s:
+            began = time.perf_counter()
+            self._encoder()
+            self.load_s = time.perf_counter() - began
+
+    def _lend(self) -> None:
+        for shop, keys in self._borrowed.items():
+            if any(key not in self._lent for key in keys):  # its first owner's bytes failed, and they are the same
+                self._failed.setdefault(shop, ShopError("a picture that other shops have too cannot be encoded"))
+            else:
+                self._ready[shop] |= {key: self._lent[key] for key in keys}
+
+    def _shelve(self) -> None:
+        """Write what is ready: in most runs one part a shop."""
+        for shop, ready in self._ready.items():
+            if ready:
+                self._size_bytes[shop] += self._new[shop].shelf.add(list(ready), np.stack(list(ready.values())))
+                self._ready[shop] = {}

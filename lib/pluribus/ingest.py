@@ -14,7 +14,7 @@ import re
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +136,24 @@ def recall(store: Store, snapshot: str) -> Snapshot:
         known = ", ".join(dict.fromkeys(s.id for s in reversed(list(history(store))))) or "none yet"
         raise FeedError(f"no snapshot {snapshot!r} of this shop", expected=f"one of {known}")
     return replace(entry, fetched=0, size_bytes=0)
+
+
+def again(store: Store, snapshot: str, *, feeds: tuple[Feed, ...], images: Images, limits: Limits) -> Snapshot:
+    """Read the raw feeds of a snapshot once more, as they were kept: for a mended parser or column mapping.
+
+    What comes of it is a microsecond newer than what it mends. Raises FeedError where the raw files cannot be told
+    apart, or build upon an earlier catalog.
+    """
+    entry = recall(store, snapshot)
+    if any(feed.mode == "delta" for feed in feeds):
+        raise FeedError("a delta builds upon the catalog before it", do="backfill from the stage validate")
+    if len(feeds) > 1 and len(feeds) != len(entry.feeds):
+        raise FeedError(f"{len(entry.feeds)} raw files of {len(feeds)} feeds", expected="one file of each feed")
+    paths = [str(store.local(key)) for key in entry.feeds]
+    sources = [tuple(paths)] if len(feeds) == 1 else [(path,) for path in paths]
+    kept = tuple(replace(feed, source=source) for feed, source in zip(feeds, sources, strict=True))
+    now = datetime.fromisoformat(entry.asof) + timedelta(microseconds=1)
+    return ingest(store, feeds=kept, images=images, limits=limits, now=now)
 
 
 def rows_key(snapshot: str) -> str:

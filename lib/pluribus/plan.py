@@ -7,19 +7,24 @@ import hashlib
 import json
 import time
 import traceback
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from pluribus.errors import CatalogRejected, ConfigError, PluribusError, RunError, ShopError, printable
+from pluribus.errors import CatalogRejected, ConfigError, Missing, PluribusError, RunError, ShopError, printable
 from pluribus.records import Job, Limits, Model, Shop
+from pluribus.schedules import is_open
 from pluribus.store import Store
 
 SAID = "» "  # begins every line that a step means for people; `launch` shows those and hides Metaflow's
 GUESSED_PRODUCTS = 2_000  # of a shop never seen, whose feed cannot be measured from here
+SHOP_WORK = 20  # of a shop in which nothing is new, in products: what it costs to find that out
 MOST_TAGGED = 30
+READERS = 16
 ROW_BYTES = 300  # of a feed, to guess the products of a file
 
 
@@ -73,30 +78,61 @@ def batches(shops: Sequence[Shop], expected: Mapping[str, int], *, batch_product
         capacity *= 2
 
 
-def expected_products(shop: Shop, reports: Iterable[Mapping[str, Any]]) -> int:
-    """How many products a shop will bring: as in its newest run, else by the size of its feed."""
+def expected_products(shops: Iterable[Shop], reports: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    """How much work each shop will bring, in new products.
+
+    A shop that was refreshed by its model before brings as much as the last time it brought anything, a tenth of its
+    rows (they are read, judged and indexed again when one of them changes), and `SHOP_WORK` for itself. Of others
+    every product is new: as many as their feed's size says.
+    """
+    known: dict[tuple[str, str], int] = {}
+    rows: dict[str, int] = {}
     for report in reports:
         for job in report["jobs"]:
-            if job["shop"] == shop.name and job["counts"].get("rows"):
-                return int(job["counts"]["rows"])
+            counts = job["counts"]
+            if counts.get("rows"):
+                rows.setdefault(job["shop"], counts["rows"])
+            if "reused" in counts:
+                share = counts["embedded"] / max(1, counts["embedded"] + counts["reused"])
+                known.setdefault((job["shop"], job.get("model", "")), round(share * counts.get("accepted", 0)))
+    expected = {}
+    for shop in shops:
+        size = rows.get(shop.name) or _feed_rows(shop)
+        new = known.get((shop.name, shop.model))
+        expected[shop.name] = SHOP_WORK + (size if new is None else new + size // 10)
+    return expected
+
+
+def _feed_rows(shop: Shop) -> int:
+    """A guess at a shop never seen: by the size of its feed, where that lies on this machine."""
     places = [Path(source) for feed in shop.feeds for source in feed.source if "://" not in source]
     size_bytes = sum(file.stat().st_size for place in places for file in place.parent.glob(place.name))
     return size_bytes // ROW_BYTES or GUESSED_PRODUCTS
 
 
 def due(shops: Iterable[Shop], reports: Iterable[Mapping[str, Any]], now: datetime) -> list[Shop]:
-    """The shops whose last run is at least `every_hours` old."""
-    last: dict[str, datetime] = {}
-    for report in reports:
-        for job in report["jobs"]:
-            last.setdefault(job["shop"], datetime.fromisoformat(report["started"]))
-    return [s for s in shops if s.name not in last or now - last[s.name] >= timedelta(hours=s.every_hours)]
+    """The shops whose last run is at least `every_hours` old, and whose window is open."""
+    last = {name: datetime.fromisoformat(job["started"]) for name, job in newest_jobs(reports).items()}
+    return [
+        shop
+        for shop in shops
+        if is_open(shop.window, now)
+        and (shop.name not in last or now - last[shop.name] >= timedelta(hours=shop.every_hours))
+    ]
 
 
-def reports(store: Store, most: int = 200) -> list[dict[str, Any]]:
-    """The newest run reports of a store, newest first."""
-    keys = [item.key for item in store.items("runs/")][-most:]
-    return [json.loads(store.get(key)) for key in reversed(keys)]
+def horizon(shops: Iterable[Shop], now: datetime) -> datetime:
+    """How far back a run can lie and still keep a shop from being due."""
+    return now - timedelta(hours=max((shop.every_hours for shop in shops), default=0.0))
+
+
+def reports(store: Store, most: int = 200, *, since: datetime | None = None) -> list[dict[str, Any]]:
+    """The newest run reports of a store, newest first; and all since a moment, however many."""
+    keys = [item.key for item in store.items("runs/")]
+    recent = len(keys) - bisect_left(keys, f"runs/{since:%Y%m%dT%H%M%SZ}") if since else 0
+    chosen = keys[-max(most, recent) :]
+    with ThreadPoolExecutor(READERS) as pool:  # in a bucket each costs a round trip
+        return [json.loads(data) for data in pool.map(store.get, reversed(chosen))]
 
 
 def newest_jobs(reports: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -108,13 +144,16 @@ def newest_jobs(reports: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any
     return newest
 
 
-def write_report(store: Store, *, run: str, started: datetime, finished: datetime, jobs: Sequence[Job]) -> str:
+def write_report(
+    store: Store, *, run: str, started: datetime, finished: datetime, jobs: Sequence[Job], loads: Sequence[float] = ()
+) -> str:
     """Keep what a run did; returns the key."""
     key = f"runs/{started:%Y%m%dT%H%M%SZ}-{run}.json"
     report = {
         "run": run,
         "started": started.isoformat(),
         "finished": finished.isoformat(),
+        "loads": list(loads),  # seconds until the model was ready, of each task that wanted it
         "jobs": list(map(asdict, jobs)),
     }
     store.create(key, json.dumps(report, ensure_ascii=True).encode())
@@ -136,13 +175,34 @@ def input_key(*parts: Any) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=asdict).encode()).hexdigest()
 
 
-def advance(jobs: Sequence[Job], stage: str, work: Callable[[Job], Job]) -> list[Job]:
+def advance(
+    jobs: Sequence[Job],
+    stage: str,
+    work: Callable[[Job], Job],
+    *,
+    look: Callable[[Job], Job] | None = None,
+    together: Callable[[], None] | None = None,
+    run: str = "",
+    as_json: bool = False,
+) -> list[Job]:
     """Run one stage for every job still running. The only place where a shop's failure is caught.
 
+    A stage that serves all its shops at once first looks at each (`look`) and then does its work (`together`).
     A RunError (the store, the model) is everybody's and goes on up; anything else is this shop's alone: it is set
     aside with its reason, keeps its current release, and the others go on.
     """
-    return [_one(job, stage, work) if job.state == "running" else job for job in jobs]
+    if look:
+        jobs = [_one(job, stage, look) if job.state == "running" else job for job in jobs]
+    if together and any(job.state == "running" for job in jobs):
+        together()
+    done = []
+    for job in jobs:
+        was_running = job.state == "running"
+        done.append(_one(job, stage, work) if was_running else job)
+        if was_running or (look and stage in job.seconds):
+            line = _json_line(done[-1], stage, run) if as_json else _line(done[-1], stage)
+            print(line, flush=True)  # noqa: T201 - the run's log: one line per shop and stage
+    return done
 
 
 def afford(job: Job, limits: Limits, hour_price: float) -> None:
@@ -161,6 +221,9 @@ def _one(job: Job, stage: str, work: Callable[[Job], Job]) -> Job:
     began = time.perf_counter()
     try:
         done = work(job)
+    except Missing as error:  # only a shop's own objects are asked for in here
+        reason = f"{stage}: {error}; if the shop was removed during the run, nothing is lost"
+        done = replace(job, state="set aside", reason=reason)
     except RunError:
         raise
     except ShopError as error:
@@ -171,15 +234,29 @@ def _one(job: Job, stage: str, work: Callable[[Job], Job]) -> Job:
         traceback.print_exc()
         reason = f"{stage}: internal error {type(error).__name__}: {printable(str(error), 300)}; please report it"
         done = replace(job, state="set aside", reason=reason)
-    done = replace(done, seconds=done.seconds | {stage: round(time.perf_counter() - began, 3)})
-    print(_line(done, stage), flush=True)  # noqa: T201 - the run's log: one line per shop and stage
-    return done
+    seconds = done.seconds.get(stage, 0.0) + time.perf_counter() - began
+    return replace(done, seconds=done.seconds | {stage: round(seconds, 3)})
 
 
 def _line(job: Job, stage: str) -> str:
     counts = " ".join(f"{name}={n:,}" for name, n in job.counts.items())
     tail = f"{job.state}: {job.reason}" if job.reason else counts if job.state == "running" else job.state
     return f"{SAID}{stage:<9}{job.shop:<24}{job.seconds[stage]:>8.1f} s  {tail}"
+
+
+def _json_line(job: Job, stage: str, run: str) -> str:
+    """For machines that read logs: one object a line, with run, shop and stage on each."""
+    at = datetime.now(UTC).isoformat(timespec="milliseconds")
+    said: dict[str, Any] = {
+        "at": at,
+        "run": run,
+        "shop": job.shop,
+        "stage": stage,
+        "state": job.state,
+        "reason": job.reason,
+    }
+    said |= {"seconds": job.seconds[stage], "counts": job.counts}
+    return SAID + json.dumps(said, ensure_ascii=True)
 
 
 def _by_model(shops: Sequence[Shop]) -> list[list[Shop]]:

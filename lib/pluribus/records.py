@@ -201,6 +201,7 @@ class Shop:
     vertical: str = ""  # an overlay in expectations/: fashion, furniture, grocery ...
     model: str = "mini"
     every_hours: Annotated[float, Gt(0), Le(10_000)] = 24.0
+    window: str = ""  # hours of the day in UTC in which `due` takes it, "01:00-05:00"; blank: any
     feeds: tuple[Feed, ...] = ()
     images: Images = Images()
     limits: Limits = Limits()
@@ -261,7 +262,7 @@ class Snapshot:
     size_bytes: int = 0  # written in this run
 
 
-State = Literal["running", "unchanged", "published", "superseded", "held", "failed gate", "set aside"]
+State = Literal["running", "unchanged", "published", "beside", "superseded", "held", "failed gate", "set aside"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -287,6 +288,10 @@ class Job:
         """This job once a stage is done with it."""
         written = self.size_bytes | {stage: size_bytes}
         return replace(self, counts=self.counts | counts, size_bytes=written, **changes)
+
+    def spent(self, stage: str, seconds: float) -> "Job":
+        """This job with seconds that were spent on it together with others."""
+        return replace(self, seconds=self.seconds | {stage: self.seconds.get(stage, 0.0) + seconds})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,29 +12,20 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, ClassVar, TypeVar
-
-from annotated_types import Ge
+from typing import Any, ClassVar, TypeVar
 
 from pluribus.errors import ConfigError, Missing
-from pluribus.records import FORBID_UNKNOWN, Count, Model, Prices, Shop
+from pluribus.fleet import Alerts, Deploy, Rates, Run
+from pluribus.records import FORBID_UNKNOWN, Model, Prices, Shop
+from pluribus.schedules import window
 from pluribus.store import Store, open_store
 
 T = TypeVar("T")
+READERS = 16
 SHOP_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Run:
-    """How one refresh is cut into tasks."""
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = FORBID_UNKNOWN
-    batch_products: Count = 50_000  # shops share a task until it expects this many products
-    most_batches: Count = 90  # Metaflow refuses a foreach wider than 100 by default
-    hour_price: Annotated[float, Ge(0)] = 1.0  # of the machine that a task has: what limits.spend counts in
-    workers: Count = 2  # tasks at a time on one machine
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +40,9 @@ class Places:
     expectations: str = "../expectations"
     run: Run = Run()
     prices: Prices = field(default_factory=Prices)
+    rates: Rates = Rates()
+    alerts: Alerts = Alerts()
+    deploy: Deploy = Deploy()
     shop: dict[str, Any] = field(default_factory=dict)
 
 
@@ -64,6 +58,9 @@ class Settings:
     models_at: str
     models: dict[str, Model]
     shops: dict[str, Shop]
+    rates: Rates = Rates()
+    alerts: Alerts = Alerts()
+    deploy: Deploy = Deploy()
 
     def shop(self, name: str) -> Shop:
         """The shop of this name. Raises ConfigError naming the shops there are."""
@@ -76,17 +73,7 @@ class Settings:
 
 def load(location: str, *, store: str = "", env: Mapping[str, str] = os.environ) -> Settings:
     """Read and check the configuration at `location`; `store` overrides the configured one. Raises ConfigError."""
-    location = location if "://" in location else str(Path(location).resolve())
-    try:
-        text = open_store(location).get("pluribus.toml")
-    except Missing:
-        raise ConfigError(
-            f"no pluribus.toml in {location}",
-            expected="a configuration folder or s3:// prefix",
-            do="pass --config, or set PLURIBUS_CONFIG",
-        ) from None
-    file = f"{location}/pluribus.toml"
-    places = _check(Places, _parse(text, file), file)
+    location, file, places = _places(location)
     models = _models(_join(location, places.models))
     shops = _shops(
         _join(location, places.shops),
@@ -108,9 +95,38 @@ def load(location: str, *, store: str = "", env: Mapping[str, str] = os.environ)
         run=places.run,
         prices=places.prices,
         models_at=_join(location, places.models),
+        rates=places.rates,
+        alerts=places.alerts,
+        deploy=places.deploy,
         models=models,
         shops=shops,
     )
+
+
+def operations(location: str, *, env: Mapping[str, str] = os.environ) -> tuple[Rates, Alerts]:
+    """What a run's end needs to know, without reading shops and models. Raises ConfigError."""
+    _, file, places = _places(location)
+    return places.rates, _told(places.alerts, env, file)
+
+
+def _told(alerts: Alerts, env: Mapping[str, str], file: str) -> Alerts:
+    return replace(alerts, webhook=_expand(alerts.webhook, env, f"{file}: alerts.webhook"))
+
+
+def _places(location: str) -> tuple[str, str, Places]:
+    """The location made absolute, its pluribus.toml, and what that says."""
+    location = location if "://" in location else str(Path(location).resolve())
+    try:
+        text = open_store(location).get("pluribus.toml")
+    except Missing:
+        raise ConfigError(
+            f"no pluribus.toml in {location}",
+            expected="a configuration folder or s3:// prefix",
+            do="pass --config, or set PLURIBUS_CONFIG",
+        ) from None
+    file = f"{location}/pluribus.toml"
+    places = _check(Places, _parse(text, file), file)
+    return location, file, places
 
 
 def parse_shop(text: bytes, file: str, *, data_root: str = "", defaults: Mapping[str, Any] = {}) -> Shop:
@@ -122,6 +138,10 @@ def parse_shop(text: bytes, file: str, *, data_root: str = "", defaults: Mapping
             f"{file}: shop name {raw['name']!r}",
             expected="1 to 63 of a-z, 0-9, '-', '_', starting with a letter or digit",
         )
+    try:
+        window(str(raw.get("window", "")))
+    except ValueError as error:
+        raise ConfigError(f"{file}: window = {raw['window']!r}", expected=str(error)) from None
     for part in _tables([*_listed(raw.get("feeds", [])), raw.get("images")]):
         part["source"] = [_join(data_root, source) for source in _listed(part.get("source", []))]
     return _check(Shop, raw, file)
@@ -158,7 +178,9 @@ def _shops(location: str, *, defaults: Mapping[str, Any], defaults_file: str, da
 
 def _toml_files(location: str) -> list[tuple[str, bytes]]:
     store: Store = open_store(location)
-    return [(f"{location}/{i.key}", store.get(i.key)) for i in store.items() if i.key.endswith(".toml")]
+    keys = [item.key for item in store.items() if item.key.endswith(".toml")]
+    with ThreadPoolExecutor(READERS) as pool:  # in a bucket each file costs a round trip, and shops are thousands
+        return [(f"{location}/{key}", data) for key, data in zip(keys, pool.map(store.get, keys), strict=True)]
 
 
 def _parse(text: bytes, file: str) -> dict[str, Any]:
@@ -219,7 +241,8 @@ def _join(root: str, place: str) -> str:
     if not isinstance(place, str) or "://" in place or place.startswith("/"):
         return place
     if "://" in root:
-        return f"{root.rstrip('/')}/{place}"
+        scheme, _, rest = root.partition("://")
+        return f"{scheme}://{os.path.normpath(f'{rest}/{place}')}"
     return os.path.normpath(f"{root}/{place}")
 
 

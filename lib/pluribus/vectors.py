@@ -115,6 +115,12 @@ def _present(column: pa.ChunkedArray) -> np.ndarray:
     return np.asarray(column.combine_chunks().is_valid().to_numpy(zero_copy_only=False))
 
 
+def checked(vectors: np.ndarray) -> np.ndarray:
+    """Vectors [n, width] as they are kept. Raises ModelError when they are not finite unit vectors."""
+    _check(vectors, vectors.shape[-1])
+    return vectors.astype("<f2")
+
+
 def fp16(column: pa.ChunkedArray, width: int) -> np.ndarray:
     """A fixed-size binary column as [n, width] fp16; a null is a row of zeros."""
     array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column

@@ -7,7 +7,10 @@ import os
 import sys
 
 from pluribus.cli import (  # noqa: F401 - each adds its verbs to `app`
+    accounting,
+    backfilling,
     bundled,
+    deploying,
     evaluating,
     finding,
     inspecting,

@@ -2,6 +2,7 @@
 
 import getpass
 import json
+import os
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -24,19 +25,26 @@ def refresh(
         bool, typer.Option("--anew", help="build and publish again, whatever is live and even if it is damaged")
     ] = False,
     force: Annotated[str, typer.Option(help="publish what the gate refuses, and why; it is recorded with who")] = "",
+    log: Annotated[
+        str, typer.Option(envvar="PLURIBUS_LOG", help="json: one object a line, with run, shop, stage")
+    ] = "",
     as_json: RESULTS = False,
 ) -> None:
     """Refresh shops: newest catalogs in, published releases out."""
 
     from pluribus import launch, plan
 
+    if log not in ("", "json"):
+        raise ConfigError(f"--log {log!r}", expected="json, or nothing")
+    os.environ["PLURIBUS_LOG"] = log
     at: Context = context.obj
     settings, now = at.settings(), datetime.now(UTC)
     store = at.open_store()
     if snapshot and (shops in ("all", "due") or "," in shops):
         raise ConfigError("--snapshot belongs to one shop", expected=f"--shops NAME --snapshot {snapshot}")
     settings.model(model or next(iter(settings.models)))
-    if not plan.choose(settings.shops, shops, past=plan.reports(store), now=now) and not resume:
+    past = plan.reports(store, since=plan.horizon(settings.shops.values(), now))
+    if not plan.choose(settings.shops, shops, past=past, now=now) and not resume:
         print("no shop is due")
         return
     arguments = {

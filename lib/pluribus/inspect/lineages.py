@@ -98,4 +98,4 @@ def _refused(own: Store, opened: releases.Release, entry: Snapshot | None, shop:
 
 
 def _newest(own: Store) -> str:
-    return validate.newest(own)[1].parent.as_posix().partition(f"{own.url}/")[2] + "/"
+    return str(validate.newest(own)[0]["key"])

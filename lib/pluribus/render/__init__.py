@@ -34,7 +34,7 @@ class Item:
     material: str = "matte"
     length: float | None = None  # 0 shortest ... 1 longest; None: this kind has no length
     size: str = "medium"
-    view: View = View()  # noqa: RUF009, it is frozen
+    view: View = View()
 
     @property
     def lightness(self) -> float:

@@ -1,0 +1,170 @@
+"""One shop of a million products through every stage, each in a process of its own: time, memory, growth.
+
+    make million PRODUCTS=1000000
+
+Embedding a million products takes hours on two cores, so vectors are generated: of 1,000 clusters, a product's text
+near its title, so that the gate has something to judge. Everything else is the real stage on real files. A tenth of
+the products goes first, in the same run; the exponent says how time grows (1: ten times the products, ten times).
+"""
+
+import argparse
+import csv
+import hashlib
+import json
+import math
+import resource
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pluribus import settings
+from pluribus.records import Feed, Fusion, Gate, Images, Index, Limits
+from pluribus.store import open_store
+
+ROOT = Path(__file__).resolve().parents[1]
+STAGES = ("ingest", "validate", "embed", "build", "evaluate", "publish", "search")
+SHOP = "million"
+KINDS = ("dress", "shirt", "boot", "lamp", "vase", "sofa", "tent", "rucksack", "mug", "clock")
+COLOURS = ("red", "blue", "green", "black", "white", "grey", "brown", "pink")
+
+
+class Generated:
+    """An encoder whose vectors are drawn, not computed: near each other where texts begin alike."""
+
+    width = 192
+
+    def __init__(self) -> None:
+        rng = np.random.default_rng(0)
+        self.centres = rng.standard_normal((1_000, self.width)).astype(np.float32)
+        self.spread = rng.standard_normal((256, self.width)).astype(np.float32) / 16
+
+    def texts(self, said: Sequence[str]) -> np.ndarray:
+        """Unit vectors [n, width]: a cluster and a place in it by the title, a little of everything said."""
+        titles = [hashlib.sha256(text.split(". ")[0].encode()).digest() for text in said]
+        wholes = [hashlib.sha256(text.encode()).digest() for text in said]
+        cluster = np.array([int.from_bytes(digest[:2], "big") % 1_000 for digest in titles])
+        rows = self.centres[cluster] + 0.5 * self._noise(titles) + 0.1 * self._noise(wholes)
+        unit: np.ndarray = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+        return unit
+
+    def _noise(self, digests: list[bytes]) -> np.ndarray:
+        bits = np.unpackbits(np.frombuffer(b"".join(digests), np.uint8).reshape(-1, 32), axis=1)
+        noise: np.ndarray = (2 * bits.astype(np.float32) - 1) @ self.spread
+        return noise
+
+
+def main() -> None:
+    """All stages at a tenth and at the whole, or one stage (in a child)."""
+    ask = argparse.ArgumentParser(description=__doc__)
+    ask.add_argument("--products", type=int, default=1_000_000)
+    ask.add_argument("--folder", type=Path, default=ROOT / ".scale" / "million")
+    ask.add_argument("--stage", choices=STAGES)
+    asked = ask.parse_args()
+    if asked.stage:
+        stage(asked.stage, asked.folder)
+        return
+    found = {n: of(asked.folder, n) for n in (asked.products // 10, asked.products)}
+    small, large = found.values()
+    for name in STAGES:
+        ratio = large[name]["CPU s"] / max(0.01, small[name]["CPU s"])
+        told = {"stage": name, **large[name], "exponent": round(math.log10(ratio), 2)}
+        told["memory ratio"] = round(large[name]["peak MB"] / small[name]["peak MB"], 2)
+        print(json.dumps(told))
+
+
+def of(folder: Path, n_products: int) -> dict[str, dict[str, float]]:
+    """Every stage for a shop of this size."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    feed(folder / "feed.csv", n_products)
+    found = {}
+    for name in STAGES:
+        command = [sys.executable, "-W", "ignore", __file__, "--stage", name, "--folder", str(folder)]
+        began = time.perf_counter()
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+        found[name] = {
+            "products": n_products,
+            "wall s": round(time.perf_counter() - began, 1),
+            **json.loads(done.stdout),
+        }
+    return found
+
+
+def feed(path: Path, n_products: int) -> None:
+    """A CSV of products whose titles all differ."""
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("id", "title", "description", "category", "price"))
+        writer.writerows(rows(n_products))
+
+
+def rows(n_products: int) -> Iterator[tuple[object, ...]]:
+    """Ten kinds in eight colours, and a number that makes each title its own."""
+    for n in range(n_products):
+        kind, colour = KINDS[n % 10], COLOURS[n // 10 % 8]
+        title = f"{colour} {kind} {n:x}"
+        yield n, title, f"A {colour} {kind}, made to last. Model {n}.", f"All > {kind}", f"{5 + n % 200}.95"
+
+
+def stage(name: str, folder: Path) -> None:
+    """One stage on what the stages before it left; prints its time and memory."""
+    from pluribus import build, embed, evaluate, ingest, models, publish, search, validate
+
+    store = open_store(str(folder / "store"))
+    own, notes = store.within(f"shops/{SHOP}"), folder / "notes.json"
+    told: dict[str, Any] = json.loads(notes.read_text()) if notes.exists() else {}
+    configured = settings.load(str(ROOT / "config"))
+    model = configured.models["mini"]
+    fingerprint = models.register(store, model)
+    asked: dict[str, Any] = {"model": model, "fingerprint": fingerprint}
+    began = resource.getrusage(resource.RUSAGE_SELF)
+    if name == "ingest":
+        read = Feed(source=(str(folder / "feed.csv"),), currency="EUR")
+        taken = ingest.ingest(own, feeds=(read,), images=Images(), limits=Limits(), now=datetime.now(UTC))
+        told |= {"snapshot": taken.id, "asof": taken.asof}
+    elif name == "validate":
+        suites = validate.suites(open_store(configured.expectations), "")
+        at = {"snapshot": told["snapshot"], "rows_key": ingest.rows_key(told["snapshot"])}
+        told["products"] = (judged := validate.validate(own, suites=suites, limits=Limits(), **at)).key
+        told["n"] = judged.accepted
+    elif name == "embed":
+        embed.embed(own, products_key=told["products"] + "products.parquet", encoder=Generated, **asked)
+    elif name == "build":
+        key = told["products"] + "products.parquet"
+        made = build.build(own, release="one", products_key=key, fusion=Fusion(), index=Index(), **asked)
+        told["files"] = {file: vars(of_it) for file, of_it in made.files.items()}
+        told["recall"] = made.recall
+    elif name == "evaluate":
+        found, file = evaluate.evaluate(own, release="one", live=None, gate=Gate(), **asked)
+        told["files"]["evaluation.json"] = vars(file)
+        told["verdict"] = found.verdict.passed
+    elif name == "publish":
+        from pluribus.manifests import File
+
+        facts = {"fingerprint": fingerprint, "width": model.width, "products": told["n"], "model": "mini"}
+        files = {file: File(**of_it) for file, of_it in told["files"].items()}
+        sealed = {"asof": told["asof"], "input_key": "0" * 64, "facts": facts}
+        publish.seal(own, shop=SHOP, release="one", files=files, **sealed)
+        assert publish.publish(own, shop=SHOP, release="one", why="benchmark") == "published"
+    else:
+        opened = search.open(store, SHOP)
+        for n in range(100):
+            title = list(rows(n + 1))[-1][1]
+            hits = opened.near(Generated().texts([str(title)]), k=10)
+            assert str(n) in [hit.product_id for hit in hits], title
+    notes.write_text(json.dumps(told))
+    after = resource.getrusage(resource.RUSAGE_SELF)
+    cpu_s = after.ru_utime + after.ru_stime - began.ru_utime - began.ru_stime
+    shown = {key: told[key] for key in ("recall", "verdict") if key in told and name in ("build", "evaluate")}
+    print(json.dumps({"CPU s": round(cpu_s, 1), "peak MB": after.ru_maxrss // 1024, **shown}))
+
+
+if __name__ == "__main__":
+    main()

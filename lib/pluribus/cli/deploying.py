@@ -1,0 +1,36 @@
+"""The verb that hands the flow to a cluster's engine."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pluribus.cli.context import FLOW, RESULTS, app
+from pluribus.errors import ConfigError
+
+
+@app.command()
+def deploy(
+    context: typer.Context,
+    engine: Annotated[str, typer.Argument(help="argo or step-functions")],
+    to: Annotated[Path, typer.Option(help="the file to write")] = Path("deployment.json"),
+    as_json: RESULTS = False,
+) -> None:
+    """Compile the flow for Argo Workflows or Step Functions with the configured schedule and machines; check it."""
+    from pluribus import deploy as engines
+
+    if engine not in engines.ENGINES:
+        raise ConfigError(f"engine {engine!r}", expected=f"one of {', '.join(engines.ENGINES)}")
+    settings = context.obj.settings()
+    places = {"config": settings.location, "store": settings.store, "to": to}
+    found = engines.compiled(FLOW, settings.deploy, engine=engine, **places)
+    wrong = engines.problems(found, settings.deploy)
+    if as_json:
+        print(json.dumps({"engine": engine, "file": str(to), "bytes": len(found.text), "problems": wrong}))
+    else:
+        print(f"{to}: {engine}, {len(found.text):,} bytes, {len(settings.shops):,} shops configured")
+        for sentence in wrong:
+            print(f"wrong: {sentence}")
+    if wrong:
+        raise typer.Exit(1)

@@ -1,0 +1,218 @@
+"""The flow on a cluster: definitions compile offline and hold what is configured; steps need the code package alone.
+
+No cluster is asked. An S3 server takes the code package; a moto job queue answers Step Functions' one question.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from fleets import ROOT, fleet
+
+from pluribus import deploy, releases
+from pluribus.errors import ConfigError
+from pluribus.fleet import Deploy, Machine
+from pluribus.store import open_store
+
+FLOW = ROOT / "flows" / "refresh.py"
+ROLE = "arn:aws:iam::123456789012:role/r"
+HOW = Deploy(
+    schedule="5 * * * *", image="registry.example/pluribus:1", machines={"embed": Machine(gpu=2, memory_mb=32_000)}
+)
+
+
+@pytest.fixture(scope="module")
+def cluster(s3_client: Any, s3_endpoint: str) -> Iterator[dict[str, str]]:
+    """What an operator has set: a bucket for Metaflow, and the names of what would be on the cluster."""
+    import boto3
+
+    bucket = f"cluster-{uuid4().hex}"
+    s3_client.create_bucket(Bucket=bucket)
+    session = boto3.session.Session(region_name="us-east-1")
+    iam, batch, ec2 = (session.client(name) for name in ("iam", "batch", "ec2"))
+    role = iam.create_role(RoleName=uuid4().hex, AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+    profile = iam.create_instance_profile(InstanceProfileName=uuid4().hex)["InstanceProfile"]["Arn"]
+    machines = {
+        "type": "EC2", "minvCpus": 0, "maxvCpus": 4, "instanceTypes": ["g5.xlarge"], "instanceRole": profile,
+        "subnets": [ec2.describe_subnets()["Subnets"][0]["SubnetId"]],
+        "securityGroupIds": [ec2.describe_security_groups()["SecurityGroups"][0]["GroupId"]],
+    }  # fmt: skip
+    made = batch.create_compute_environment(
+        computeEnvironmentName="machines", type="MANAGED", state="ENABLED", serviceRole=role, computeResources=machines
+    )
+    order = [{"order": 1, "computeEnvironment": made["computeEnvironmentArn"]}]
+    batch.create_job_queue(jobQueueName="queue", state="ENABLED", priority=1, computeEnvironmentOrder=order)
+    for client in (iam, batch, ec2):
+        client.close()
+    yield {
+        "bucket": bucket,
+        "METAFLOW_DATASTORE_SYSROOT_S3": f"s3://{bucket}/metaflow",
+        "METAFLOW_S3_ENDPOINT_URL": s3_endpoint,
+        "METAFLOW_S3_WORKER_COUNT": "4",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "USERNAME": "pluribus",
+        "METAFLOW_ARGO_EVENTS_EVENT": "metaflow-event",
+        "METAFLOW_ARGO_EVENTS_EVENT_SOURCE": "source",
+        "METAFLOW_ARGO_EVENTS_SERVICE_ACCOUNT": "operator",
+        "METAFLOW_ARGO_EVENTS_WEBHOOK_URL": "http://argo-events:12000",
+        "METAFLOW_BATCH_JOB_QUEUE": "queue",
+        "METAFLOW_ECS_S3_ACCESS_IAM_ROLE": ROLE,
+        "METAFLOW_SFN_IAM_ROLE": ROLE,
+        "METAFLOW_SFN_DYNAMO_DB_TABLE": "table",
+        "METAFLOW_EVENTS_SFN_ACCESS_IAM_ROLE": ROLE,
+    }
+
+
+@pytest.fixture(scope="module", params=deploy.ENGINES)
+def definition(
+    request: pytest.FixtureRequest, cluster: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> deploy.Definition:
+    to = tmp_path_factory.mktemp("deploy") / "definition.json"
+    env = {name: value for name, value in cluster.items() if name != "bucket"} | {
+        "PLURIBUS_WEBHOOK": "AKIAABCDEFGHIJKLMNOP"
+    }
+    places = {"config": f"s3://{cluster['bucket']}/config", "store": f"s3://{cluster['bucket']}/store"}
+    return deploy.compiled(FLOW, HOW, engine=request.param, to=to, env=env, **places)
+
+
+def test_a_definition_holds_every_step_with_its_machine_and_no_secret(definition: deploy.Definition) -> None:
+    assert deploy.problems(definition, HOW) == []
+    if definition.engine == "argo":  # Step Functions' image is in its job definition, beside the text
+        assert "registry.example/pluribus:1" in definition.text
+    assert str(ROOT) not in definition.text
+
+
+def test_the_check_sees_what_is_wrong(definition: deploy.Definition) -> None:
+    """A check that cannot fail proves nothing."""
+    other = Deploy(schedule="6 * * * *", machines={"embed": Machine(gpu=1), "build": Machine(memory_mb=999)})
+    wrong = " ".join(deploy.problems(definition, other))
+    assert "step embed asks for 2 GPUs, 1 are configured" in wrong
+    assert "step build asks for 16000 MB, 999 are configured" in wrong
+    without = definition.text.replace("publish", "pub-lish")
+    assert "step publish is missing" in deploy.problems(deploy.Definition(definition.engine, without), HOW)
+    leaky = definition.text.replace("refresh.py", "AKIAABCDEFGHIJKLMNOP", 1)
+    assert "it holds a secret: AKIAAB…" in deploy.problems(deploy.Definition(definition.engine, leaky), HOW)
+    if definition.engine == "argo":
+        assert "the schedule '6 * * * *' is not in it" in wrong
+        assert "5 * * * *" in definition.text
+
+
+def test_only_embed_asks_for_a_gpu_and_only_start_join_and_end_are_not_retried() -> None:
+    assert [step for step in deploy.STEPS if Deploy().machine(step).gpu] == ["embed"]
+
+
+def test_a_configuration_on_this_machine_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"expected both at s3://.*aws s3 sync"):
+        deploy.compiled(FLOW, HOW, engine="argo", config="config", store="s3://b/s", to=tmp_path / "x")
+
+
+def test_shops_are_no_part_of_the_definition(cluster: dict[str, str], s3_client: Any, tmp_path: Path) -> None:
+    """The verb, on a configuration in a bucket: it checks every file and bakes in none. `make deploy-check`: 5,000."""
+    bucket = cluster["bucket"]
+    store = open_store(f"s3://{bucket}/many")
+    head = f'store = "s3://{bucket}/store"\nmodels = "{ROOT}/config/models"\nexpectations = "{ROOT}/expectations"\n'
+    store.create("pluribus.toml", head.encode())
+    from concurrent.futures import ThreadPoolExecutor
+
+    files = {
+        f"shops/shop-{n:04}.toml": b'[[feeds]]\nsource = "s3://feeds/x.csv"\n'
+        for n in range(int(os.environ.get("PLURIBUS_DEPLOY_SHOPS", "200")))
+    }
+    with ThreadPoolExecutor(8) as pool:
+        list(
+            pool.map(
+                lambda item: s3_client.put_object(Bucket=bucket, Key=f"many/{item[0]}", Body=item[1]), files.items()
+            )
+        )
+    env = os.environ | cluster
+    command = [sys.executable, "-W", "ignore", "-c", "from pluribus.cli import main; main()"]
+    command += ["--config", f"s3://{bucket}/many", "deploy", "argo", "--to", str(tmp_path / "argo.json"), "--json"]
+    done = subprocess.run(command, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = json.loads(done.stdout)
+    assert told["problems"] == []
+    assert told["bytes"] < 400_000
+    assert "shop-0000" not in (tmp_path / "argo.json").read_text()
+
+
+def test_every_step_runs_in_an_empty_folder_from_the_code_package_alone(
+    cluster: dict[str, str], tmp_path: Path
+) -> None:
+    """Metaflow's S3 datastore for real; configuration, feeds, expectations, models and store lie in the bucket."""
+    bucket = cluster["bucket"]
+    made = fleet(tmp_path, f"s3://{bucket}/pods/store", shops=("outpost",))
+    there = open_store(f"s3://{bucket}/pods")
+    head = f'store = "s3://{bucket}/pods/store"\ndata_root = "../data"\n'
+    text = head + 'models = "models"\nexpectations = "../expectations"\n'
+    there.create("config/pluribus.toml", text.encode())
+    there.create("config/shops/outpost.toml", (tmp_path / "config" / "shops" / "outpost.toml").read_bytes())
+    for place, folder in {"config/models": ROOT / "config" / "models", "expectations": ROOT / "expectations"}.items():
+        for file in folder.glob("mini.*" if "models" in place else "*.json"):
+            there.create(f"{place}/{file.name}", file)
+    for file in (tmp_path / "data" / "outpost").iterdir():
+        there.create(f"data/outpost/{file.name}", file)
+    pods = tmp_path / "pods"
+    pods.mkdir()
+    env = (
+        os.environ
+        | cluster
+        | {"PODS": str(pods), "REAL_PYTHON": sys.executable, "CODE_PACKAGE": str(tmp_path / "code.tgz")}
+    )
+    env |= {
+        "METAFLOW_DATASTORE_SYSROOT_LOCAL": str(tmp_path),
+        "METAFLOW_DEFAULT_METADATA": "local",
+        "PYTHONWARNINGS": "ignore",
+    }
+    metaflow = [str(FLOW), "--no-pylint", "--datastore", "s3"]
+    packed = subprocess.run(
+        [sys.executable, *metaflow, "package", "save", env["CODE_PACKAGE"]], env=env, capture_output=True, text=True
+    )
+    assert packed.returncode == 0, packed.stdout + packed.stderr
+    pod = str(ROOT / "tests" / "pod.sh")
+    as_pods = f"import runpy, sys; sys.executable, sys.argv = {pod!r}, sys.argv[1:]"
+    as_pods += f"; runpy.run_path({str(FLOW)!r}, run_name='__main__')"
+    command = [
+        sys.executable,
+        "-c",
+        as_pods,
+        *metaflow,
+        "run",
+        "--shops",
+        "outpost",
+        "--config",
+        f"s3://{bucket}/pods/config",
+    ]
+    done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "outpost" in done.stdout
+    assert len(list(pods.iterdir())) == 9, "each step in a folder of its own"
+    assert all(
+        (pod / "refresh.py").exists() and (pod / ".mf_code" / "pluribus" / "embed.py").exists()
+        for pod in pods.iterdir()
+    )
+    own = open_store(made.store).within("shops/outpost")
+    assert releases.open_release(own, shop="outpost").manifest.facts["products"] > 30
+
+
+def test_a_model_that_is_missing_on_the_cluster_is_one_clear_line(cluster: dict[str, str], tmp_path: Path) -> None:
+    """The configuration names weights that were never copied to where the steps read them."""
+    bucket = cluster["bucket"]
+    there = open_store(f"s3://{bucket}/lost")
+    head = f'store = "s3://{bucket}/lost/store"\nmodels = "models"\nexpectations = "{ROOT}/expectations"\n'
+    there.create("pluribus.toml", head.encode())
+    there.create("shops/a.toml", b'[[feeds]]\nsource = "a.csv"\n')
+    there.create("models/mini.toml", ROOT / "config" / "models" / "mini.toml")
+    env = os.environ | cluster | {"METAFLOW_DATASTORE_SYSROOT_LOCAL": str(tmp_path)}
+    command = [sys.executable, "-W", "ignore", "-c", "from pluribus.cli import main; main()"]
+    done = subprocess.run(
+        [*command, "--config", f"s3://{bucket}/lost", "refresh"], env=env, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert f"s3://{bucket}/lost/models/mini.safetensors" in done.stderr
