@@ -1,9 +1,12 @@
 """Comparisons: a path moves along what was asked, meets nothing twice, and says when there is nothing further."""
 
+from itertools import islice
+
 import numpy as np
 import pytest
 
 from pluribus import compare, search
+from pluribus.compare import trial
 from pluribus.compare.prompts import kind_of
 from pluribus.compare.routes import METHODS, Question, unit
 from pluribus.errors import ConfigError
@@ -96,3 +99,32 @@ def test_an_unknown_product_is_named(atelier: Searcher) -> None:
 )  # fmt: skip
 def test_a_kind_is_named_in_the_singular(category: str | None, title: str | None, kind: str) -> None:
     assert kind_of({"category": category, "title": title}) == kind
+
+
+def test_the_rank_correlation_is_spearman_s_with_ties_shared() -> None:
+    assert trial.spearman([1, 2, 3, 4], [10, 20, 30, 40]) == pytest.approx(1)
+    assert trial.spearman([1, 2, 3, 4], [4, 3, 2, 1]) == pytest.approx(-1)
+    assert trial.spearman([1, 2, 3], [5, 5, 5]) == 0
+    # By hand: ranks 1, 2.5, 2.5, 4 against 1, 2, 3, 4.
+    assert trial.spearman([1, 2, 2, 3], [1, 2, 3, 4]) == pytest.approx(0.9487, abs=1e-4)
+
+
+def test_ours_beats_the_published_walk_on_drawn_products(atelier: Searcher) -> None:
+    galleries = list(islice(trial.drawn(atelier.encoder, 120), 1))
+    found = {
+        one.method: one
+        for one in trial.measure(
+            atelier.encoder, galleries, "darker", within="shop", methods=("guided", "published", "random"), seeds=40
+        )
+    }
+    ours = found.pop("guided")
+    assert ours.low > 0.5
+    assert all(ours.low > other.high for other in found.values())
+    assert 0 < ours.distinct <= 1
+
+
+def test_the_foreground_is_what_differs_from_the_border() -> None:
+    picture = np.full((90, 90, 3), 250, np.uint8)
+    picture[30:60, 30:60] = 20
+    assert trial.foreground_lightness(picture) == pytest.approx(6.3, abs=1)
+    assert trial.foreground_lightness(picture[:20]) > 95
