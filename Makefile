@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PLURIBUS_DATA ?= $(abspath ../shared/data)
 
-.PHONY: help install demo test check swaps kill faults radosgw bench scale million deploy-check real mini app lock clean relevance transfer descriptions compare-report fuzz audit
+.PHONY: help install demo test check swaps kill faults radosgw bench scale million deploy-check real mini app lock clean relevance transfer descriptions compare-report fuzz audit load
 
 help: ## what each target does
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -39,6 +39,9 @@ kill: install ## SIGKILL at every write point of publication, 20 times on both s
 
 faults: install ## real runs killed in every step, on a full disk, with the store away for a minute, poisoned, two at once
 	PLURIBUS_FAULTS=1 $(BIN)/pytest tests/test_survival.py
+
+load: install ## searches a second of the service over 50,000 products, after `make demo`
+	$(BIN)/python benchmarks/serving.py
 
 swaps: install ## 10,000 requests to the service during 20 swaps of releases
 	PLURIBUS_SWAPS=20 PLURIBUS_REQUESTS=10000 $(BIN)/pytest -s tests/test_swaps.py
