@@ -12,8 +12,6 @@ from test_app import HOSTILE, published
 
 from pluribus.store import open_store
 
-SCRIPT = "<img src=//evil.example/x onerror=document.title='pwned'>"
-
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
@@ -21,7 +19,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("browser")
     store = open_store(str(folder / "store"))
     published(store, folder / "plain", [f"{colour} dress" for colour in ("red", "green", "blue", "black", "white")])
-    published(store, folder / "spiky", [HOSTILE, SCRIPT, "yellow boots"])
+    published(store, folder / "spiky", [HOSTILE, "yellow boots"])
     command = [sys.executable, "-c", "from pluribus.cli import main; main()", "--store", store.url, "app"]
     with subprocess.Popen([*command, "--port", "8611"], stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout
@@ -78,15 +76,11 @@ def test_another_shop_is_another_catalog_and_its_titles_stay_text(page: Browser)
     page.until(shown("live since"))
     page.settle()
     page.type(field("What are you looking for?"), "boots")
-    page.until(shown("spiky-2 · "))
+    page.until(shown("spiky-1 · "))
     page.type(field("What are you looking for?"), "big")
     page.until(shown("spiky-0 · "))
     page.settle()
     assert "![x](https://evil.example/x.png) :red[**big**]" in page.text()
-    page.type(field("What are you looking for?"), "img src evil example")
-    page.until(shown("spiky-1 · "))
-    page.settle()
-    assert "<img src=//evil.example/x" in page.text()
     assert page.run("document.title") == "pluribus"
 
 
