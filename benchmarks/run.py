@@ -20,6 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import decoding
 import encoding
 import validation
 
@@ -152,6 +153,10 @@ BENCHMARKS = {
     "validation, half bad": Benchmark(
         "the same with half the rows bad, each named with its reasons", "Great Expectations' COMPLETE",
         lambda folder: validation.write(folder, 0.5), validation.ours, validation.complete,
+    ),
+    "decoders": Benchmark(
+        f"{decoding.PICTURES} photographs decoded in limited children", "the same in process, unguarded",
+        decoding.write, decoding.pooled, decoding.in_process,
     ),
     "encoder ready": Benchmark(
         "process start to a text's vector", "open_clip eager", encoding.write,

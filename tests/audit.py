@@ -37,10 +37,8 @@ def verdict(found: list[dict[str, Any]]) -> tuple[list[str], int]:
     unknown = [package["name"] for package in found if "skip_reason" in package]
     lines = [*holes, f"{len(found)} packages pinned, {len(holes)} known holes"]
     if unknown:
-        lines.append(
-            f"NOT AUDITED: {len(unknown)} of {len(found)} packages could not be looked up "
-            f"({', '.join(unknown[:5])} …): the vulnerability service cannot be reached from here, or does not know them. This is no clean bill."
-        )
+        lines.append(f"NOT AUDITED: {len(unknown)} of {len(found)} packages ({', '.join(unknown[:5])} …).")
+        lines.append("The vulnerability service cannot be reached, or does not know them. This is no clean bill.")
     return lines, 1 if holes else 2 if unknown or not found else 0
 
 

@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-import pytest
-
 import fuzz
+import pytest
 
 FOUND = sorted(path for path in fuzz.CRASHES.glob("*-*"))
 
