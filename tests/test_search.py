@@ -36,7 +36,21 @@ def test_words_and_weights_are_read_as_they_are_typed(text: str, said: list[tupl
 
 @pytest.mark.parametrize(
     "what",
-    ["", "  ", {}, {"x": float("nan")}, {"x": 11}, {"x": True}, [("x", -1)], 7, [("x", "1")], ["a"] * 17, "a" * 2000],
+    [
+        "",
+        "  ",
+        {},
+        {"x": float("nan")},
+        {"x": 11},
+        {"x": True},
+        [("x", -1)],
+        7,
+        [("x", "1")],
+        ["a"] * 17,
+        "a" * 2000,
+        "a" + " " * 990 + "b" * 9_999,
+        "a\ud800",
+    ],
 )
 def test_a_question_that_cannot_be_meant_is_one_line(what: object) -> None:
     with pytest.raises(ConfigError, match="expected"):
@@ -126,7 +140,10 @@ def test_what_else_the_shop_delivered_can_be_filtered(atelier: Searcher) -> None
     assert all(hit.product["extra"]["g:pattern"] == "striped" for hit in hits)
 
 
-@pytest.mark.parametrize("text", ["price", "price<", "<5", "price<cheap", "price~=4", "nothing=1", "brand", "x" * 2000])
+@pytest.mark.parametrize(
+    "text",
+    ["price", "price<", "<5", "price<cheap", "price~=4", "nothing=1", "brand", "x" * 2000, " " * 1000, "brand=\ud800"],
+)
 def test_a_filter_that_means_nothing_is_one_line(atelier: Searcher, text: str) -> None:
     with pytest.raises(ConfigError):
         atelier.query("dress", filters=[text])

@@ -20,9 +20,9 @@ from pluribus.errors import ConfigError
 
 WORDS = ("product_id", "group_id", "title", "description", "brand", "category", "colour", "size", "gender", "material",
          "currency", "availability", "locale")  # fmt: skip
-MOST_FILTERS = 32
+MOST_FILTERS, MOST_CHARS = 32, 1_000
 NUMBERS = {"<": pc.less, "<=": pc.less_equal, ">": pc.greater, ">=": pc.greater_equal}
-_FILTER = re.compile(r"\s*(?P<name>[^<>=!^~]+?)\s*(?P<sign><=|>=|!=|\^=|~=|=|<|>)\s*(?P<value>.*?)\s*", re.DOTALL)
+_FILTER = re.compile(r"(?P<name>[^<>=!^~]+)(?P<sign><=|>=|!=|\^=|~=|=|<|>)(?P<value>.*)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,17 @@ class Filter:
 def parse(text: str | Filter) -> Filter:
     """A filter as it is typed. Raises ConfigError."""
     if isinstance(text, Filter):
-        return text
-    match = _FILTER.fullmatch(text) if len(text) <= 1_000 else None
-    if match is None or not match["value"]:
+        return parse(f"{text.name}{text.sign}{text.value}")
+    match = _FILTER.fullmatch(text) if len(text) <= MOST_CHARS else None
+    said = {name: part.strip() for name, part in match.groupdict().items()} if match else {}
+    if not all(said.values()) or not said or not _is_text(text):
         raise ConfigError(f"filter {text!r:.80}", expected="like price<50, brand=Nike, category^=Women, title~=red")
-    return Filter(**match.groupdict())
+    return Filter(**said)
+
+
+def _is_text(text: str) -> bool:
+    """Half a surrogate pair is a Python str and no text."""
+    return text.isascii() or not any("\ud800" <= c <= "\udfff" for c in text)
 
 
 def mask(products: pa.Table, filters: Sequence[str | Filter]) -> np.ndarray:

@@ -52,7 +52,7 @@ def terms(what: Any) -> list[Term]:
     """A question as terms: text ("red dress", "red dress:1, floral:-0.5"), a picture, a mapping of term to weight, or
     a sequence of terms or (term, weight) pairs. Raises ConfigError on what is none of these."""
     if isinstance(what, str):
-        found = _parse(what)
+        found = _parse(what) if len(what) <= MOST_CHARS else [Term(what)]  # which is refused below
     elif isinstance(what, Mapping):
         found = [Term(said, weight) for said, weight in what.items()]
     elif isinstance(what, list | tuple):
@@ -117,6 +117,8 @@ def _check(term: Term) -> None:
             raise ConfigError("an empty query", expected="some words")
         if len(term.said) > MOST_CHARS:
             raise ConfigError(f"a query of {len(term.said):,} characters", expected=f"at most {MOST_CHARS:,}")
+        if any("\ud800" <= c <= "\udfff" for c in term.said):
+            raise ConfigError("a query with half a character", expected="Unicode text")
     elif not isinstance(term.said, bytes | Path | np.ndarray) and not hasattr(term.said, "convert"):
         raise ConfigError(f"a query of type {type(term.said).__name__}", expected="text or a picture")
 
