@@ -225,7 +225,7 @@ class RefreshFlow(FlowSpec):
             asked = {"model": self.batch.model, "fingerprint": self.batch.fingerprint, "gate": shop.gate}
             asked["concepts"] = concepts.of_model(self.open_store(), self.batch.fingerprint)
             found, file = evaluate.evaluate(store, release=job.release, live=self.live(store, shop), **asked)
-            scores = job.scores | {name: score.value for name, score in found.scores.items()}
+            scores = job.scores | {name: score.value for name, score in found.headline.items()}
             files = job.files | {"evaluation.json": file}
             verdict = found.verdict
             state = {"pass": "running", "fail": "failed gate", "hold": "held"}[verdict.outcome]

@@ -13,8 +13,6 @@ from pluribus.records import Job, Score
 from pluribus.store import Store
 
 CASES = 12  # worst cases in a table
-HEADLINE = ("→product hits@1", "→product hits@5", "→picture hits@5", "→product mrr", "→picture mrr", "category F1",
-            "colour F1")  # fmt: skip
 DETAILS = ("Slices served worst", "No good match", "Retrieval", "Labels", "Concepts")  # tables after the worst cases
 
 
@@ -30,7 +28,7 @@ def evaluate(store: Store, job: Job) -> list[Any]:
         before = {}
     else:
         before = judged.scores_of(releases.open_release(store, shop=job.shop))
-    headline = {name: score for name, score in scores.items() if name.endswith(HEADLINE) and "," not in name}
+    headline = judged.headline(scores)
     found = findings.tables(told)
     reasons = "\n".join(row["because"] for row in found["Verdict"])
     said = {"pass": "", "fail": "refused because", "hold": "held because"}[told["verdict"]["outcome"]]

@@ -28,9 +28,11 @@ from pluribus.manifests import File
 from pluribus.records import Gate, Model, Score, Verdict
 from pluribus.store import Store
 
-__all__ = ["BEHAVIOURS", "PICTURE_HITS", "PRODUCT_HITS", "VERSION", "Evaluation", "evaluate", "examine", "measure",
-           "relevant_sets", "scores_of"]  # fmt: skip
+__all__ = ["BEHAVIOURS", "PICTURE_HITS", "PRODUCT_HITS", "VERSION", "Evaluation", "evaluate", "examine",
+           "headline", "measure", "relevant_sets", "scores_of"]  # fmt: skip
 
+HEADLINE = ("→product hits@1", "→product hits@5", "→picture hits@5", "→product mrr", "→picture mrr", "category F1",
+            "colour F1")  # fmt: skip
 VERSION = 3  # raise when the same release would now be scored otherwise
 
 
@@ -47,6 +49,16 @@ class Evaluation:
     verdict: Verdict
     concepts: Mapping[str, Any] | None = None  # of the model, not of the shop: `concepts`
     seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def headline(self) -> dict[str, Score]:
+        """The scores that people look at first: no baselines, no other galleries, no second metrics."""
+        return headline(self.scores)
+
+
+def headline(scores: Mapping[str, Score]) -> dict[str, Score]:
+    """Those of `scores` that people look at first."""
+    return {name: score for name, score in scores.items() if name.endswith(HEADLINE) and "," not in name}
 
 
 def evaluate(
