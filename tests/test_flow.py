@@ -2,6 +2,7 @@
 
 import base64
 import csv
+import gzip
 import io
 import json
 import os
@@ -10,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -156,8 +158,20 @@ def test_no_shop_through_is_a_failure(ran: Fleet) -> None:
     assert "feedless: set aside: ingest: no feed at" in done.stderr
 
 
+def everything_written(folder: Path) -> Iterator[tuple[str, bytes]]:
+    """Every file a run left, unpacked where Metaflow packed it."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            data = path.read_bytes()
+            yield str(path), gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data
+
+
 def test_the_same_flow_on_s3(tmp_path: Path, bucket: str) -> None:
     made = fleet(tmp_path, f"s3://{bucket}/fleet")
     assert made.refresh("--shops", "outpost")["outpost"]["state"] == "published"
     assert made.refresh("--shops", "outpost")["outpost"]["state"] == "unchanged"
     assert len(search.open(made.store, "outpost").query("blue tent", k=3)) == 3
+    written = list(everything_written(tmp_path))
+    assert any("/mf.cards/" in name for name, _ in written)  # cards, artifacts, logs, downloads ...
+    assert any("/RefreshFlow/data/" in name for name, _ in written)
+    assert not [name for name, data in written if os.environ["AWS_SECRET_ACCESS_KEY"].encode() in data]
