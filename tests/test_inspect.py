@@ -47,8 +47,8 @@ def test_diff_tells_people_and_machines_the_same(operated: Fleet) -> None:
 def test_a_name_that_is_no_release_is_refused(operated: Fleet) -> None:
     with pytest.raises(ReleaseError, match=r"no release of shop atelier by the name 'zzz'; expected one of"):
         inspect.open(operated.store).diff("atelier", "zzz", "live")
-    done = operated.run("diff", "outpost", ok=1)
-    assert done.stderr == "error: shop outpost has no release before the live one; name two releases\n"
+    done = operated.run("diff", "outpost", "zzz", ok=1)
+    assert done.stderr.startswith("error: no release of shop outpost by the name 'zzz'; expected one of ")
 
 
 def test_lineage_leads_from_the_feed_to_the_release_by_objects_that_exist(operated: Fleet) -> None:
@@ -122,4 +122,4 @@ def test_the_example_notebook_runs(operated: Fleet, monkeypatch: pytest.MonkeyPa
             exec("".join(cell["source"]), there)
     assert len(there["seconds"]) == 2  # type: ignore[arg-type]
     assert there["shop"] == "atelier"
-    assert len(there["difference"].removed) == 1  # type: ignore[attr-defined]
+    assert there["difference"].kept > 30  # type: ignore[attr-defined]
