@@ -17,7 +17,7 @@ ROWS = [
     {"errors", "records", "manifests", "schedules"},  # words: what things are called
     # ground: each owns a library or an idea, and knows only the words
     {"store", "web", "tables", "texts", "metrics", "indexes", "pixels", "sandbox", "render", "costs", "lexical"}
-    | {"policies", "fleet"},
+    | {"policies", "fleet", "tails"},
     {"settings", "sources", "releases", "vectors", "pictures", "models", "feeds", "demo"},  # doors
     {"images", "search", "probes"},
     {"plan", "ingest", "validate", "embed", "build", "evaluate", "publish", "train", "offboard"}  # stages of the flow
@@ -42,6 +42,7 @@ OWNERS = {
     "botocore": {"store"},
     "duckdb": {"tables"},
     "bm25s": {"lexical"},
+    "powerlaw": {"tails"},
     "faiss": {"indexes"},
     "great_expectations": {"validate"},
     "httpx": {"web"},
