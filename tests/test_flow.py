@@ -62,13 +62,14 @@ def test_quarantined_rows_can_be_looked_at_and_are_not_searchable(ran: Fleet) ->
 
 
 def test_the_cards_can_be_read_without_a_browser(ran: Fleet) -> None:
-    cards = dict(launch.cards(ran.folder, ran.last_run))
-    assert set(cards) == {"start", "ingest", "validate", "embed", "build", "evaluate", "publish", "end"}
-    told = card_text(cards["end"])
-    assert "feedless" in told
-    assert "nowhere.csv" in told
-    assert "data:image" in card_text(cards["ingest"])
-    assert "DUP" in card_text(cards["validate"])
+    told: dict[str, str] = {}
+    for step, card in launch.cards(ran.folder, ran.last_run):  # a step has a card for every batch of shops
+        told[step] = told.get(step, "") + card_text(card)
+    assert set(told) == {"start", "ingest", "validate", "embed", "build", "evaluate", "publish", "end"}
+    assert "feedless" in told["end"]
+    assert "nowhere.csv" in told["end"]
+    assert "data:image" in told["ingest"]
+    assert "DUP" in told["validate"]
 
 
 def card_text(card: Path) -> str:
@@ -95,7 +96,7 @@ def test_only_what_changed_is_embedded_and_rollback_holds(ran: Fleet) -> None:
     feed.write_text(text.replace(title, title + " Deluxe", 1), "cp1252")
     job = ran.refresh("--shops", "outpost")["outpost"]
     assert job["state"] == "published"
-    assert 1 <= job["counts"]["embedded"] <= 2  # the title, and the text that begins with it
+    assert 1 <= job["counts"]["embedded"] <= 6  # the title, the text that begins with it, and ways to misspell them
     assert job["counts"]["reused"] > 40
     after = ran.live("outpost")
     assert after != before

@@ -68,7 +68,7 @@ def refused(says: str) -> str:
 
 def unfit(code: str) -> str:
     """A catalog of which so many rows are quarantined that its shop keeps its release."""
-    return rf"rejected CatalogRejected: .* rows are unfit \({code}.*"
+    return rf"rejected CatalogRejected: .* rows are unfit \(.*{code}.*"
 
 
 def written(*pieces: tuple[bytes, int]) -> Make:
