@@ -156,9 +156,14 @@ def test_a_shop_a_hundred_times_the_others_delays_nobody() -> None:
 
 
 def test_sizes_stay_apart_only_while_there_are_batches_for_it() -> None:
-    expected = {"s": 5, "m": 50, "l": 500, "xl": 5000}
-    assert len(plan.batches(shops(*expected), expected, batch_products=100_000, most=4)) == 4
-    assert len(plan.batches(shops(*expected), expected, batch_products=100_000, most=2)) <= 2
+    expected = {"s": 5, "m": 500, "l": 50_000, "xl": 5_000_000}
+    assert len(plan.batches(shops(*expected), expected, batch_products=10_000_000, most=4)) == 4
+    assert len(plan.batches(shops(*expected), expected, batch_products=10_000_000, most=2)) <= 2
+
+
+def test_shops_of_about_a_size_share_a_task_whatever_their_digits() -> None:
+    expected = {"a": 95, "b": 105, "c": 1_020}
+    assert len(plan.batches(shops(*expected), expected, batch_products=50_000, most=90)) == 1
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from pluribus.store import Store
 SAID = "» "  # begins every line that a step means for people; `launch` shows those and hides Metaflow's
 GUESSED_PRODUCTS = 2_000  # of a shop never seen, whose feed cannot be measured from here
 SHOP_WORK = 20  # of a shop in which nothing is new, in products: what it costs to find that out
+APART = 50  # times its own size that another shop of its batch may have
 MOST_TAGGED = 30
 READERS = 16
 ROW_BYTES = 300  # of a feed, to guess the products of a file
@@ -64,8 +65,8 @@ def choose(shops: Mapping[str, Shop], wanted: str, *, past: Sequence[Mapping[str
 def batches(shops: Sequence[Shop], expected: Mapping[str, int], *, batch_products: int, most: int) -> list[list[Shop]]:
     """Pack shops, first fit by decreasing expected products, one model per batch, in at most `most` batches.
 
-    Shops share a batch with others of their order of magnitude only, and the small batches start first: a step of a
-    batch ends with its largest shop, and nobody should wait for one of a hundred times its own size.
+    Shops share a batch with others of up to `APART` times their size only, and the small batches start first: a step of
+    a batch ends with its largest shop, and nobody should wait for one of a hundred times its own size.
     """
     capacity, apart = batch_products, True
     while True:
@@ -264,8 +265,12 @@ def _by_model(shops: Sequence[Shop]) -> list[list[Shop]]:
 
 
 def _by_size(shops: Sequence[Shop], expected: Mapping[str, int]) -> list[list[Shop]]:
-    sizes = sorted({len(str(expected[shop.name])) for shop in shops})
-    return [[shop for shop in shops if len(str(expected[shop.name])) == size] for size in sizes]
+    groups: list[list[Shop]] = []
+    for shop in sorted(shops, key=lambda s: -expected[s.name]):
+        if not groups or expected[shop.name] * APART < expected[groups[-1][0].name]:
+            groups.append([])
+        groups[-1].append(shop)
+    return groups
 
 
 def _first_fit(shops: Sequence[Shop], expected: Mapping[str, int], capacity: int) -> list[list[Shop]]:

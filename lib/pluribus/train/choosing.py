@@ -102,7 +102,7 @@ def rows(candidates: Sequence[Candidate], winner: Candidate | None) -> list[dict
             "mix": f"{c.share:g}" if c.learning_rate else "",
             "loss": _number(c.loss, ".3f"),
             "ln(batch)": _number(c.chance_loss, ".3f"),
-            "minutes": _number(c.cost and c.cost.minutes, ".1f"),
+            "minutes": _number(c.cost and c.cost.minutes, ".2f"),
             "USD": _number(c.cost and c.cost.usd, ".2f"),
             "kgCO2eq": _number(c.cost and c.cost.kg_co2eq, ".3f"),
             "watts": _number(c.watts, ".0f"),
