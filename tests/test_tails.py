@@ -3,11 +3,18 @@
 import json
 import math
 from collections import Counter
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from pluribus import tails
+from pluribus.cli import app
+from pluribus.errors import FeedError, PluribusError
+from pluribus.feeds import logs
+from pluribus.records import Limits
 
 
 def drawn(alpha: float, rate: float, *, x_min: int = 1, n: int = 50_000, seed: int = 1) -> np.ndarray:
@@ -99,3 +106,84 @@ def test_numbers_of_any_size_cost_no_memory_and_no_nan() -> None:
     found = tails.fit(heavy)
     json.dumps([found.__dict__, tails.head(heavy)], allow_nan=False)
     assert len(found.curve) <= tails.POINTS
+
+
+# ------------------------------------------------------------------------------------------------------- logs, the verb
+
+
+def told(*arguments: str) -> Any:
+    done = CliRunner().invoke(app, [*arguments, "--json"], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout, parse_constant=lambda word: pytest.fail(f"{word} in an answer"))
+
+
+EVENTS = "time,query,user\n1,Red dress,a\n2,red  dress ,b\n3,sofa,a\n4,,a\n5,SOFA,c\n6,sofa,d\n"
+COUNTED = (
+    '[{"query": "red dress", "popularity": 2}, {"query": "sofa", "popularity": 3.0}, {"query": "hat", "popularity": 0}]'
+)
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "unused"),
+    [(EVENTS, (), 1), (EVENTS.replace(",", "\t"), ("--column", "query"), 1), (COUNTED, ("--count", "popularity"), 1),
+     ("query;count\nred dress;2\nsofa;3\nhat;many\nhat;-1\nhat;nan\n", (), 3)],
+)  # fmt: skip
+def test_a_log_is_counted_in_any_format(content: str, options: tuple[str, ...], unused: int, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text(content)
+    found = told("tails", "--log", str(log), *options)
+    assert (found["column"], found["events"], found["items"]) == ("query", 5, 2)
+    assert found["head"][0] == {"top": 0.5, "items": 1, "events": 0.6}
+    assert found["blank"] + found["unreadable"] + found["never"] == unused
+    assert "2 different items occurred, and 100 are needed" in found["fit"]["verdict"]
+    assert found["fit"]["alpha"] is None
+
+
+def test_ids_keep_their_case(tmp_path: Path) -> None:
+    log = tmp_path / "views.jsonl"
+    log.write_text('{"product_id": "a1"}\n{"product_id": "A1"}\n{"product_id": "a1"}\n')
+    assert logs.read(log, limits=Limits()).counts == {"a1": 2, "A1": 1}
+
+
+def test_a_log_beyond_the_limits_or_without_its_column_is_one_line(tmp_path: Path) -> None:
+    log = tmp_path / "log.csv"
+    log.write_text(EVENTS)
+    with pytest.raises(FeedError, match="more than 5 lines"):
+        logs.read(log, limits=Limits(rows=5))
+    with pytest.raises(FeedError, match="larger than 20 bytes"):
+        logs.read(log, limits=Limits(feed_bytes=20))
+    log.write_text("a,b\n1,2\n")
+    for arguments in (["--log", str(log)], ["--log", str(tmp_path / "none")], [], ["--png", "x.png"], ["../x"]):
+        with pytest.raises(PluribusError) as refused:
+            CliRunner().invoke(app, ["tails", *arguments], catch_exceptions=False)
+        assert "\n" not in str(refused.value), arguments
+
+
+def test_a_log_s_pictures_are_drawn_and_stay_harmless(tmp_path: Path) -> None:
+    log, png, page = tmp_path / "log.jsonl", tmp_path / "tail.png", tmp_path / "tail.html"
+    column = "</script><script>alert(1)</script>"
+    lines = [json.dumps({column: f"q{i}", "count": int(n)}) for i, n in enumerate(drawn(2.0, 0.01, n=2_000))]
+    log.write_text("\n".join(lines))
+    found = told(
+        "tails", "--log", str(log), "--column", column, "--pool", str(log), "--png", str(png), "--html", str(page)
+    )
+    assert found["fit"]["verdict"] == "truncated power law"
+    assert found["from the pool"]["bits"] == pytest.approx(0, abs=1e-9)
+    assert png.read_bytes().startswith(b"\x89PNG")
+    assert "<script>alert" not in page.read_text()
+
+
+def test_a_shop_without_a_log_is_compared_with_all_others(demo_store: str) -> None:
+    rows = {row["of"]: row for row in told("--store", demo_store, "tails", "hearth")["apart"]}
+    assert set(rows) == {"category", "brand"}
+    assert rows["category"]["shops"] == 2
+    assert rows["brand"]["bits"] == pytest.approx(1), "no brand is sold by two demo shops"
+    assert 0.8 < rows["category"]["bits"] < 1, "nearly nobody else sells furniture"
+    assert rows["category"]["bits"] > 2 * rows["category"]["chance"]
+
+
+def test_a_real_log_is_told_apart(data: Path) -> None:
+    folder = data / "behaviour" / "yoochoose_100k"
+    found = told("tails", "--log", str(folder / "yoochoose-clicks-100k_train_full.txt"), "--column", "ItemId")
+    assert (found["events"], found["items"]) == (70_278, 2_933)
+    assert found["fit"]["verdict"] == "truncated power law"

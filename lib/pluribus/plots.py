@@ -171,6 +171,38 @@ def points(found: Sequence[Mapping[str, Any]]) -> Any:
     return chart.properties(height=520).configure_view(stroke=None).interactive()
 
 
+def tail(curve: Sequence[Mapping[str, float | None]], head: Sequence[Mapping[str, float]], *, what: str) -> Any:
+    """How often things occur, beside both laws, on logarithmic axes; below, what the top share makes of all events."""
+    import altair as alt
+
+    rows = [
+        {"at least": point["at least"], "items": point[name], "of": "seen" if name == "items" else name}
+        for point in curve
+        for name in ("items", "power law", "truncated power law")
+        if (point[name] or 0) > 1e-9  # the logarithm of nothing
+    ]
+    least = min((point["items"] or 1 for point in curve), default=1e-9) / 3
+    log = alt.Scale(type="log", domainMin=least, domainMax=1, clamp=True)
+    colours = alt.Scale(domain=["seen", "power law", "truncated power law"], range=[GREY, RED, BLUE])
+    reached = alt.Chart(_data(rows)).encode(
+        x=alt.X("at\\ least:Q", title=f"events of one {what}, at least", scale=alt.Scale(type="log")),
+        y=alt.Y("items:Q", title="share of all", scale=log, axis=alt.Axis(format="~g")),
+        color=alt.Color("of:N", title=None, scale=colours, legend=alt.Legend(orient="top")),
+        tooltip=["of:N", "at\\ least:Q", alt.Tooltip("items:Q", format=".3g")],
+    )
+    laws = reached.transform_filter("datum.of != 'seen'").mark_line(clip=True, strokeWidth=2)
+    seen = reached.transform_filter("datum.of == 'seen'").mark_point(filled=True, size=24, opacity=0.9)
+    percent = alt.Axis(format="~%")
+    made = alt.Chart(_data([dict(point) for point in head])).mark_line(color=BLUE, point=True).encode(
+        x=alt.X("top:Q", title=f"the most frequent share, by {what}", scale=alt.Scale(type="log"), axis=percent),
+        y=alt.Y("events:Q", title="of all events", scale=alt.Scale(domain=[0, 1]), axis=percent),
+        tooltip=[alt.Tooltip("top:Q", format=".2%"), "items:Q", alt.Tooltip("events:Q", format=".1%")],
+    )  # fmt: skip
+    height = {"height": 220}
+    stacked = alt.vconcat((laws + seen).properties(**height), made.properties(**height))
+    return stacked.configure_view(stroke=None).configure_axis(labelFontSize=12, titleFontSize=12, gridColor="#edf2f7")
+
+
 def page(chart: Any, *, title: str, width_px: int = 860) -> str:
     """A chart as one self-contained page that answers the mouse: Vega is inside, and nothing is requested.
 
@@ -180,7 +212,7 @@ def page(chart: Any, *, title: str, width_px: int = 860) -> str:
     import vl_convert
 
     actions = {"export": True, "source": False, "compiled": False, "editor": False}
-    wanted = {**chart.properties(width=width_px).to_dict(), "usermeta": {"embedOptions": {"actions": actions}}}
+    wanted = {**_wide(chart, width_px), "usermeta": {"embedOptions": {"actions": actions}}}
     placed = {"mark": "point", "description": "pluribus-placeholder"}
     bundled: str = vl_convert.vegalite_to_html(placed, bundle=True)
     before, found, after = bundled.partition(json.dumps(placed, separators=(",", ":")))
@@ -197,8 +229,19 @@ def png(chart: Any, *, width_px: int = 640, scale: float = 2.0) -> bytes:
     """A chart as a picture, for README and terminals."""
     import vl_convert
 
-    rendered: bytes = vl_convert.vegalite_to_png(chart.properties(width=width_px).to_dict(), scale=scale)
+    rendered: bytes = vl_convert.vegalite_to_png(_wide(chart, width_px), scale=scale)
     return rendered
+
+
+def _wide(chart: Any, width_px: int) -> dict[str, Any]:
+    """The specification of a chart so wide; of charts above one another, of each."""
+    if not hasattr(chart, "vconcat"):
+        found: dict[str, Any] = chart.properties(width=width_px).to_dict()
+        return found
+    wide = chart.copy(deep=False)
+    wide.vconcat = [part.properties(width=width_px) for part in chart.vconcat]
+    told: dict[str, Any] = wide.to_dict()
+    return told
 
 
 def _more(unit: str, left_out: int) -> str:

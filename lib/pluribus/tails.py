@@ -87,7 +87,7 @@ def head(counts: Iterable[int], shares: Iterable[float] = HEADS) -> list[dict[st
     """What the top share of the items makes of all events, as rows; nothing where nothing occurred."""
     x = _occurring(counts)[::-1]
     made = np.cumsum(x)
-    tops = [max(1, math.ceil(share * len(x) - 1e-9)) for share in shares] if len(x) else []
+    tops = sorted({max(1, math.ceil(share * len(x) - 1e-9)) for share in shares}) if len(x) else []
     return [{"top": top / len(x), "items": top, "events": float(made[top - 1] / made[-1])} for top in tops]
 
 

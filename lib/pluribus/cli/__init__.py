@@ -18,6 +18,7 @@ from pluribus.cli import (  # noqa: F401 - each adds its verbs to `app`
     reading,
     refreshing,
     serving,
+    tailing,
     tenants,
     training,
     using,
