@@ -23,6 +23,15 @@ CHARTS = {
     "histogram": lambda: plots.histogram([1.0, 2.0, 3.0, 1e9, math.nan], "EUR"),
     "no prices": lambda: plots.histogram([], "EUR"),
     "one price": lambda: plots.histogram([5.0], "EUR"),
+    "tail": lambda: plots.tail(
+        [
+            {"at least": 1, "items": 1.0, "power law": None, "truncated power law": None},
+            {"at least": 9, "items": 0.1, "power law": 0.2, "truncated power law": 0.0},
+        ],
+        [{"top": 0.5, "items": 1, "events": 0.9}, {"top": 1.0, "items": 2, "events": 1.0}],
+        what="<b>query</b>",
+    ),
+    "no tail": lambda: plots.tail([], [], what="query"),
     "tradeoff": lambda: plots.tradeoff(
         [
             Candidate(
