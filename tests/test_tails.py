@@ -3,6 +3,8 @@
 import json
 import math
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -100,11 +102,22 @@ def test_divergence_says_what_chance_would_show() -> None:
     assert tails.divergence(own, {"x": 0}).why_not == "the pool has none"
 
 
+@pytest.mark.parametrize(
+    ("counts", "why"),
+    [(np.random.default_rng(6).geometric(0.1, 3_000), "alpha ran to"), ([1] * 5_000 + [2, 3, 4], "alpha ran to"),
+     (range(10**12 - 200, 10**12), "")],
+)  # fmt: skip
+def test_counts_without_a_tail_get_no_law(counts: Sequence[int], why: str) -> None:
+    found = tails.fit(counts)
+    assert found.verdict.startswith("cannot tell because") and why in found.verdict
+    json.dumps(asdict(found), allow_nan=False)
+
+
 def test_numbers_of_any_size_cost_no_memory_and_no_nan() -> None:
     rng = np.random.default_rng(5)
     heavy = (rng.pareto(0.8, 3_000) * 1e6 + 1).clip(1, 1e12).astype(np.int64)
     found = tails.fit(heavy)
-    json.dumps([found.__dict__, tails.head(heavy)], allow_nan=False)
+    json.dumps([asdict(found), tails.head(heavy)], allow_nan=False)
     assert len(found.curve) <= tails.POINTS
 
 

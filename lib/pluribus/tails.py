@@ -19,6 +19,7 @@ CANDIDATES = 40  # for x_min, evenly over the logarithm
 MOST = 200_000  # items that powerlaw is given, drawn by a fixed seed: it reads all of them at every step
 EXACT = 2_000  # values above x_min that are summed one by one; beyond, in bins a hundredth wide
 ALPHAS = (0.0, 8.0)  # powerlaw's own range ends at 3, and some catalogs' tails are steeper
+EDGE = 0.01
 HEADS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 DRAWN = 20
 POINTS = 150  # of a curve
@@ -62,12 +63,18 @@ def fit(counts: Iterable[int]) -> Fit:
         return Fit(verdict=f"cannot tell because {trouble}")
     x_min, start = _x_min(x)
     tail = x[np.searchsorted(x, x_min) :]
-    plain, truncated, ratio, p = _laws(tail, x_min, start)
+    try:
+        plain, truncated, ratio, p = _laws(tail, x_min, start)
+    except ArithmeticError:  # mpmath's, where counts lie close together and far from 0
+        return Fit(verdict=f"cannot tell because no law could be computed from {x_min:,} up")
     is_truncated = ratio < 0 and p < SURE
     distances = [_distance(tail, x_min, *law) for law in (plain, truncated)]
     name, distance = ("truncated power law", distances[1]) if is_truncated else ("power law", distances[0])
     most = 1.36 / math.sqrt(len(tail))  # 5 % of the samples of a law known beforehand are farther; fitted ones, fewer
-    if distance > most:
+    alpha = (truncated if is_truncated else plain)[0]
+    if not ALPHAS[0] + EDGE < alpha < ALPHAS[1] - EDGE:
+        name = f"cannot tell because alpha ran to {alpha:.3g}, an end of what was tried (the {name} is nearer)"
+    elif distance > most:
         name = f"cannot tell because neither law fits: KS {distance:.3f} over {most:.3f} (the {name} is nearer)"
     return Fit(
         verdict=name,
@@ -177,7 +184,7 @@ def _laws(
         import powerlaw
 
         asked: dict[str, Any] = {"data": data.astype(float), "xmin": float(x_min), "discrete": True, "verbose": 0}
-        ranges = {"parameter_ranges": {"alpha": (1.0, ALPHAS[1])}}
+        ranges = {"parameter_ranges": {"alpha": (1.001, ALPHAS[1])}}  # at 1 the plain law has no sum
         plain = powerlaw.Power_Law(**asked, **ranges, estimate_discrete=False)
         begin = {"alpha": max(start[0], 0.01), "Lambda": max(start[1], 1e-3 / float(data.mean()))}
         truncated = powerlaw.Truncated_Power_Law(**asked, parameters=begin, parameter_ranges={"alpha": ALPHAS})
