@@ -16,8 +16,7 @@ from pathlib import Path
 from metaflow import Config, FlowMutator, FlowSpec, Parameter, card, current, retry, step
 from metaflow.plugins.cards.card_modules.basic import BlankCard
 
-from pluribus import deploy  # at the top also so that Metaflow's code package carries pluribus to clusters
-from pluribus.launch import plainly
+from pluribus.errors import plainly  # at the top, so that Metaflow's code package carries pluribus to clusters
 
 HERE = Path(__file__).resolve().parents[1]
 BlankCard.RUNTIME_UPDATABLE = False  # our cards are whole when a step ends; else each costs a second process, 0.5 CPU-s
@@ -27,11 +26,20 @@ class Deployed(FlowMutator):
     """What `pluribus deploy` lays over the flow: machines, schedule, event. Nothing on a laptop."""
 
     def pre_mutate(self, flow):
-        for name, kwargs in deploy.flow_decorators(dict(flow.configs)["deployment"]):
+        told = dict(flow.configs)["deployment"]
+        if not told:  # on a laptop; importing deploy would cost every process 0.3 CPU-s
+            return
+        from pluribus import deploy
+
+        for name, kwargs in deploy.flow_decorators(told):
             flow.add_decorator(name, deco_kwargs=kwargs)
 
     def mutate(self, flow):
         told = dict(flow.configs)["deployment"]
+        if not told:
+            return
+        from pluribus import deploy
+
         for name, there in flow.steps:
             for decorator, kwargs in deploy.step_decorators(told, name):
                 there.add_decorator(decorator, deco_kwargs=kwargs)

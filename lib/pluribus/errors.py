@@ -17,6 +17,10 @@
 translated by the module that owns the library.
 """
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class PluribusError(Exception):
     """One line that says what came, what was expected, and what to do about it."""
@@ -76,6 +80,17 @@ class Exists(StoreError):
 
 class Conflict(StoreError):
     """The object changed since it was read."""
+
+
+@contextmanager
+def plainly() -> Iterator[None]:
+    """In a step: say what went wrong in one line; a traceback is for bugs, and for PLURIBUS_DEBUG=1."""
+    try:
+        yield
+    except PluribusError as error:
+        if os.environ.get("PLURIBUS_DEBUG"):
+            raise
+        raise SystemExit(f"error: {error}") from None
 
 
 def printable(text: str, limit: int = 2000) -> str:

@@ -8,29 +8,17 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pluribus.errors import ConfigError, PluribusError, RunError
+from pluribus.errors import ConfigError, RunError
 from pluribus.plan import SAID
 from pluribus.store import Store
 
 LINE = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+ \[(?P<task>\d+/(?P<step>\w+)/\S+) \(pid \d+\)\] (?P<said>.*)$")
 REPORT = re.compile(r"report \w+/\S+\.json")
 RAISED = re.compile(r"[\w.]*(Error|Exception|Interrupt|Exit)\b")  # the last line of a traceback
-
-
-@contextmanager
-def plainly() -> Iterator[None]:
-    """In a step: say what went wrong in one line; a traceback is for bugs, and for PLURIBUS_DEBUG=1."""
-    try:
-        yield
-    except PluribusError as error:
-        if os.environ.get("PLURIBUS_DEBUG"):
-            raise
-        raise SystemExit(f"error: {error}") from None
 
 
 def run(
