@@ -30,7 +30,7 @@ ROWS = [
         "explain",
     },  # uses of a release, each given an opened one
     {"answers", "plots", "findings", "newshop", "launch", "doctor", "mini", "inspect"}
-    | {"deploy", "backfill", "ledger", "prune"},  # faces: what people see of it
+    | {"deploy", "backfill", "ledger", "prune", "benchmark"},  # faces: what people see of it
     {"cards", "serve", "alerts"},
     {"app"},
     {"cli"},

@@ -9,6 +9,7 @@ import sys
 from pluribus.cli import (  # noqa: F401 - each adds its verbs to `app`
     accounting,
     backfilling,
+    benchmarking,
     bundled,
     deploying,
     evaluating,

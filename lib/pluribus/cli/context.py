@@ -14,6 +14,7 @@ from pluribus.errors import ConfigError
 HERE = Path(__file__).resolve().parents[3]  # the checkout: flows/ and config/ lie beside lib/
 FLOW = HERE / "flows" / "refresh.py"
 FINETUNE = HERE / "flows" / "finetune.py"
+BENCHMARK = HERE / "flows" / "benchmark.py"
 RESULTS = Annotated[bool, typer.Option("--json", help="answer in JSON")]
 
 app = typer.Typer(

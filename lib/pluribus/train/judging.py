@@ -7,6 +7,7 @@ split: every score says its gallery and what chance would give there.
 
 import io
 import tarfile
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -107,7 +108,7 @@ def _files(place: Path) -> Iterator[tuple[str, bytes]]:
                 file = members.extractfile(member)
                 if file:
                     yield member.name, file.read()
-    except (OSError, tarfile.TarError) as error:
+    except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
         raise ConfigError(f"{place} cannot be read: {error}", expected="a folder or a tar of pictures") from None
 
 
