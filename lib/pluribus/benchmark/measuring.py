@@ -110,10 +110,14 @@ def naming(encoder: Encoder, of: Set, model: str, seen: np.ndarray, words: Seque
         return [Row(table=ZERO_SHOT, model=model, data=of.name, of="", note=of.note, why=why)]
     at = {label: n for n, label in enumerate(labels)}
     truth = np.array([at[word] for word in words])
-    ways: dict[str, tuple[str, ...]] = {"raw label": ("{label}",), f"{len(probes.PROMPTS)} prompts": probes.PROMPTS}
-    if encoder.model.label != "{label}":
-        ways[encoder.model.label] = (encoder.model.label,)
-    said = {how: (seen @ label_vectors(encoder, labels, of_way).T).argmax(axis=1) for how, of_way in ways.items()}
+    ways = {
+        "raw label": label_vectors(encoder, [labels]),
+        "the model's sentence": label_vectors(encoder, [texts.label_texts(labels, encoder.model.label)]),
+        f"{len(probes.PROMPTS)} prompts": label_vectors(
+            encoder, [texts.label_texts(labels, t) for t in probes.PROMPTS]
+        ),
+    }
+    said = {how: (seen @ vectors.T).argmax(axis=1) for how, vectors in ways.items()}
     said["linear probe"] = probe(seen, truth, len(labels))
     return [
         Row(table=ZERO_SHOT, model=model, data=of.name, of=how, note=of.note,
@@ -122,10 +126,9 @@ def naming(encoder: Encoder, of: Set, model: str, seen: np.ndarray, words: Seque
     ]  # fmt: skip
 
 
-def label_vectors(encoder: Encoder, labels: list[str], templates: Sequence[str]) -> np.ndarray:
-    """One unit vector a label [n, width]: the mean over the templates' sentences."""
-    every = np.stack([encoder.texts(texts.label_texts(labels, template)) for template in templates])
-    summed = every.sum(axis=0)
+def label_vectors(encoder: Encoder, said: Sequence[Sequence[str]]) -> np.ndarray:
+    """One unit vector a label [n, width]: the mean over several ways to say all of them."""
+    summed = np.stack([encoder.texts(labels) for labels in said]).sum(axis=0)
     return np.asarray(summed / np.linalg.norm(summed, axis=1, keepdims=True))
 
 

@@ -11,6 +11,7 @@ from pluribus.errors import printable
 from pluribus.store import Store
 from pluribus.train.choosing import as_csv, markdown
 
+UNMEASURED = "not measured, because"
 TITLES = {
     RETRIEVAL: "Table 2: title → picture, HITS@5",
     ZERO_SHOT: "Table 3: zero-shot classification, label vectors of length one",
@@ -65,7 +66,7 @@ def lines(rows: Sequence[Row]) -> list[dict[str, str]]:
     for row in rows:
         base = {"table": row.table, "model": row.model, "data": row.data, "of": row.of}
         blank = dict.fromkeys(("metric", "value", "low", "high", "chance", "n", "among"), "")
-        ends = {"source": row.source if not row.why else "", "note": row.note, "not measured, because": row.why}
+        ends = {"source": row.source if not row.why else "", "note": row.note, UNMEASURED: row.why}
         told = [{"metric": metric, **{name: repr(getattr(score, name)) for name in ("value", "low", "high", "chance")},
                  "n": str(score.n), "among": score.note} for metric, score in row.scores.items()]  # fmt: skip
         told += [{"metric": metric, "value": repr(value)} for metric, value in row.printed.items()]
@@ -122,11 +123,11 @@ def _of(row: Row, metric: str, before: str, after: str = "") -> str:
 
 def _source(row: Row) -> str:
     if row.why:
-        return f"not measured, because {row.why}"
+        return f"{UNMEASURED} {row.why}"
     return f"{row.source} ({row.note})" if row.note else row.source
 
 
 def _harmless(line: Mapping[str, str]) -> dict[str, str]:
     """A name that would begin a formula gets an apostrophe, as in `classify.spreadsheets`; numbers stay numbers."""
-    named = ("model", "data", "of", "note", "not measured, because")
+    named = ("model", "data", "of", "note", UNMEASURED)
     return {name: str(harmless(cell)) if name in named else cell for name, cell in line.items()}

@@ -7,6 +7,7 @@ import typer
 
 from pluribus import answers
 from pluribus.cli.context import BENCHMARK, RESULTS, Context, app
+from pluribus.errors import printable
 
 
 @app.command()
@@ -34,8 +35,12 @@ def benchmark(
         print(json.dumps(report))
     else:
         for title, rows in zip(tables.TITLES.values(), (report["retrieval"], report["zero_shot"]), strict=True):
-            if rows:
-                answers.table(title, rows)
+            if told := [row for row in rows if not row["source"].startswith(tables.UNMEASURED)]:
+                answers.table(title, told)
+        for line in report["rows"]:
+            if why := line[tables.UNMEASURED]:
+                print(printable(f"{line['table']} of {line['model']} on {line['data']} {line['of']}".strip()), end=": ")
+                print(printable(f"{tables.UNMEASURED} {why}"))
         found = [path for _, path in launch.cards(launch.datastore(BENCHMARK), report["run"], "BenchmarkFlow")]
         print("\n".join([*(f"{name} {key}" for name, key in report["files"].items()), *(f"card {p}" for p in found)]))
     if not report["measured"]:
