@@ -6,18 +6,16 @@ and nothing in here can fail a run: what cannot be drawn says so in one line.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from functools import wraps
 from typing import Any, ParamSpec
 from urllib.parse import urlsplit
 
 from pluribus import plots
-from pluribus.benchmark import RETRIEVAL, ZERO_SHOT, Row
-from pluribus.benchmark import tables as benchmarks
-from pluribus.cards import chapters, layout, verdicts
+from pluribus.benchmark import Row
+from pluribus.cards import benchmarks, chapters, layout, verdicts
 from pluribus.plan import Batch
-from pluribus.records import Job, Score, Shop
+from pluribus.records import Job, Shop
 from pluribus.store import Store
 from pluribus.train.choosing import Candidate, Choice
 
@@ -288,17 +286,4 @@ def finetune(
 @card
 def benchmark(rows: Sequence[Row]) -> list[Any]:
     """Models on data sets: the keynote's Tables 2 and 3, ours beside what was published."""
-    two, three = benchmarks.retrieval(rows), benchmarks.zero_shot(rows)
-    drawn = {kind: {f"{row.model} · {row.data} · {row.of}": row.scores[metric] for row in rows
-                    if row.table == kind and metric in row.scores}
-             for kind, metric in ((RETRIEVAL, "hits@5"), (ZERO_SHOT, "F1"))}  # fmt: skip
-    return layout.page("Benchmark", benchmarks.LEDE, [], [
-        layout.section(benchmarks.TITLES[kind], "", [_bench_chart(drawn[kind]), layout.table(table)])
-        for kind, table in ((RETRIEVAL, two), (ZERO_SHOT, three)) if table
-    ])  # fmt: skip
-
-
-def _bench_chart(found: Mapping[str, Score]) -> Any:
-    """The first measurements as a chart."""
-    shown = {name: replace(score, name=name) for name, score in list(found.items())[: plots.MOST_SHOPS]}
-    return layout.chart(plots.scores(shown)) if shown else None
+    return layout.page("Benchmark", benchmarks.LEDE, [], benchmarks.sections(rows))
