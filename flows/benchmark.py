@@ -13,7 +13,7 @@ from pathlib import Path
 from metaflow import FlowSpec, Parameter, card, current, resources, step
 from metaflow.plugins.cards.card_modules.basic import BlankCard
 
-from pluribus.launch import plainly  # at the top, so that Metaflow's code package carries pluribus to clusters
+from pluribus.errors import plainly  # at the top, so that Metaflow's code package carries pluribus to clusters
 
 HERE = Path(__file__).resolve().parents[1]
 BlankCard.RUNTIME_UPDATABLE = False  # our card is whole when its step ends
