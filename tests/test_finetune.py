@@ -143,7 +143,8 @@ def test_the_table_is_table_1_with_scores() -> None:
     best = judged(1e-4, 0.9, 0.6, 0.7)
     rows = choosing.rows([START, best], best)
     assert [list(row.values())[:8] for row in rows] == [
-        ["start", "", "", "2.500", "5.500", "", "", ""], ["1e-4", "0", "1", "2.500", "5.500", "618.00", "31.52", "0.766"]
+        ["start", "", "", "2.500", "5.500", "", "", ""],
+        ["1e-4", "0", "1", "2.500", "5.500", "618.00", "31.52", "0.766"]
     ]  # fmt: skip
     assert rows[1][""] == "chosen"
     assert list(csv.DictReader(io.StringIO(choosing.as_csv(rows)))) == rows

@@ -145,8 +145,9 @@ class Searcher:
     @cached_property
     def groups(self) -> np.ndarray:
         """A number for each product [n], equal for variants of one another."""
-        codes = self.products["group_id"].combine_chunks().dictionary_encode().indices
-        found = codes.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+        numbers: dict[str, int] = {}  # Arrow's own ways to numbers import pandas: a second of every command
+        names = self.products["group_id"].to_pylist()
+        found = np.array([-1 if name is None else numbers.setdefault(name, len(numbers)) for name in names], np.int64)
         return np.where(found < 0, len(found) + np.arange(len(found)), found)
 
     @cached_property
@@ -213,7 +214,7 @@ class Searcher:
         rows = {place: self._kept.get(place) for place in places}
         missing = [place for place, row in rows.items() if row is None]
         if missing:
-            fresh = self.products.take(pa.array(missing, pa.int64())).to_pylist()
+            fresh = [self.products.slice(place, 1).to_pylist()[0] for place in missing]  # pa.array would import pandas
             made = {p: row | {"extra": dict(row["extra"] or [])} for p, row in zip(missing, fresh, strict=True)}
             rows |= made
             if len(self._kept) > KEPT_ROWS:
