@@ -22,7 +22,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import chain, zip_longest
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 #: Raise when the same bytes would become other pixels.
 VERSION = 1
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DECODER = "pluribus.pixels:answer"
 BATCH_ROWS, BATCH_BYTES = 256, 32 * 2**20
 #: A child costs about as much CPU time to start as it takes to decode so many pictures.
@@ -175,8 +176,10 @@ def pictures(
 
 def known(ledger: pa.Table) -> dict[str, Known]:
     """What `pictures` wants to know of earlier runs, from the newest row of each reference."""
-    columns = [ledger[name].to_pylist() for name in ("ref", *Known._fields)]
-    return {ref: Known(*rest) for ref, *rest in zip(*columns, strict=True)}
+    columns = [ledger[name].to_pylist() for name in ("ref", *Known._fields[:-1])]
+    checked = ledger["checked"].cast(pa.int64()).to_pylist()  # as times, Arrow would import pandas: 1 CPU-s
+    times = [EPOCH + timedelta(microseconds=micros) for micros in checked]
+    return {ref: Known(*rest) for ref, *rest in zip(*columns, times, strict=True)}
 
 
 def recipe(side_px: int) -> str:
