@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PLURIBUS_DATA ?= $(abspath ../shared/data)
 
-.PHONY: help install demo test check swaps kill faults radosgw bench scale million deploy-check real mini app lock clean relevance transfer descriptions compare-report fuzz audit load
+.PHONY: help install tables demo test check swaps kill faults radosgw bench scale million deploy-check real mini app lock clean relevance transfer descriptions compare-report fuzz audit load
 
 help: ## what each target does
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -78,6 +78,10 @@ transfer: real ## leave one shop out: fine-tune on three real shops, ask the fou
 
 descriptions: real ## what to do with descriptions longer than the model reads, on the real shops (PLURIBUS_DATA)
 	PLURIBUS_DATA=$(PLURIBUS_DATA) $(BIN)/python benchmarks/descriptions.py
+
+tables: install ## zero-shot classification as in the keynote's Table 3, published rows beside ours (PLURIBUS_DATA)
+	$(BIN)/pluribus benchmark --models mini,fashionclip \
+	    --data folder:$(PLURIBUS_DATA)/benchmarks/clothing_cc0/images-00.tar,fmnist:$(PLURIBUS_DATA)/benchmarks/fashion_mnist/test-00.tar.gz
 
 mini: install ## train the embedded model again (PLURIBUS_DATA; about an hour)
 	$(BIN)/pluribus train-mini $(PLURIBUS_DATA)
