@@ -216,7 +216,7 @@ def _told(told: list[dict[str, Any]]) -> dict[str, Any]:
 
 def kill_once(shop: Store, unused: Store, verb: str, point: int) -> bool:
     """Whether somebody died there; others may have left it less to do, so it is tried again."""
-    for _ in range(4):
+    for _ in range(20):
         prepare(shop, verb)
 
         def work() -> None:

@@ -12,7 +12,7 @@ import pytest
 from kills import kill_all
 
 RUNS = int(os.environ.get("PLURIBUS_KILL_RUNS", "0"))
-SOME = {"publish": [3, 10], "rollback": [1, 2], "collect": [2, 5, 10]}
+SOME = {"publish": [3, 10], "rollback": [1, 2], "collect": [2, 5, 8]}
 
 
 @pytest.mark.parametrize("ground", ["folder", "s3"])

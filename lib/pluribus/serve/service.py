@@ -95,5 +95,6 @@ def run(store: Store, *, host: str, port: int, told: Callable[[str], None], **op
         log_level="warning", h11_max_incomplete_event_size=32 * 2**10,
     )  # fmt: skip
     listening = config.bind_socket()
+    listening.listen(config.backlog)  # who calls before the models are loaded waits, instead of being refused
     told("http://{}:{}".format(*listening.getsockname()[:2]))
     uvicorn.Server(config).run(sockets=[listening])
