@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PLURIBUS_DATA ?= $(abspath ../shared/data)
 
-.PHONY: help install tables demo test check swaps kill faults radosgw bench scale million deploy-check real mini app lock clean relevance transfer descriptions compare-report fuzz audit load
+.PHONY: help install tables demo test check swaps kill faults radosgw bench scale million deploy-check real fairness mini app lock clean relevance transfer descriptions compare-report fuzz audit load
 
 help: ## what each target does
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -62,6 +62,9 @@ SHOPS ?= 1000
 PRODUCTS ?= 200
 scale: install ## SHOPS=1000 x PRODUCTS=200 in one run: first, 1 % changed, unchanged
 	$(BIN)/python benchmarks/scale.py --shops $(SHOPS) --products $(PRODUCTS)
+
+fairness: install ## whether a shop of 100 times the others' size delays them
+	$(BIN)/python benchmarks/fairness.py
 
 million: install ## one shop of PRODUCTS=1000000 through build, evaluation, publication and search
 	$(BIN)/python benchmarks/million.py --products $(or $(filter-out 200,$(PRODUCTS)),1000000)
