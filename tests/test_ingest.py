@@ -27,7 +27,7 @@ class Shop:
     """A shop's delivery on disk, and its part of a store."""
 
     def __init__(self, folder: Path, store: Store) -> None:
-        self.folder, self.store, self.hours = folder, store, 0
+        self.folder, self.store, self.hours, self.limits = folder, store, 0, Limits()
         (folder / "pictures").mkdir(parents=True)
         for name, colour in {"a": "red", "b": "blue", "c": "green"}.items():
             (folder / "pictures" / f"{name}.jpg").write_bytes(jpeg(colour))
@@ -38,9 +38,9 @@ class Shop:
     def ingest(self, *feeds: Feed, **settings: Any) -> Snapshot:
         self.hours += 1
         chosen = feeds or (self.feed(),)
-        images = Images(source=(str(self.folder / "pictures"),), **settings)
+        images, limits = Images(source=(str(self.folder / "pictures"),), **settings), self.limits
         return ingest.ingest(
-            self.store, feeds=chosen, images=images, limits=Limits(), now=NOW + timedelta(hours=self.hours)
+            self.store, feeds=chosen, images=images, limits=limits, now=NOW + timedelta(hours=self.hours)
         )
 
     def feed(self, name: str = "feed.csv", mode: Any = "snapshot") -> Feed:
@@ -184,3 +184,20 @@ def test_an_old_snapshot_can_be_recalled_and_an_unknown_one_cannot(shop: Shop) -
     assert ingest.recall(shop.store, first.id).id == first.id
     with pytest.raises(FeedError, match=f"no snapshot 'nope'.*{first.id}"):
         ingest.recall(shop.store, "nope")
+
+
+@pytest.mark.parametrize(
+    ("quota", "said"),
+    [
+        (Limits(pictures=2), "3 references to pictures; expected at most 2; raise limits.pictures"),
+        (Limits(rows=2), "more than 2 rows; raise limits.rows"),
+        (Limits(feed_bytes=50), "raise limits.feed_bytes"),
+    ],
+)
+def test_a_shop_beyond_its_quota_is_told_which(shop: Shop, quota: Limits, said: str) -> None:
+    whole = shop.ingest()
+    shop.deliver(CATALOG.replace("Red", "Dark red"))
+    shop.limits = quota
+    with pytest.raises((CatalogRejected, FeedError), match=said):
+        shop.ingest()
+    assert ingest.latest(shop.store) == whole
