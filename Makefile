@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PLURIBUS_DATA ?= $(abspath ../shared/data)
 
-.PHONY: help install tables demo test check swaps kill faults radosgw bench scale million deploy-check real fairness mini app lock clean relevance transfer descriptions compare-report fuzz audit load
+.PHONY: help install tables demo test check swaps kill faults radosgw bench scale million deploy-check real fairness mini app lock clean relevance transfer generated descriptions compare-report fuzz audit load
 
 help: ## what each target does
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -77,6 +77,10 @@ real: install ## the five real shops in one run (PLURIBUS_DATA says where the sh
 
 transfer: real ## leave one shop out: fine-tune on three real shops, ask the fourth (PLURIBUS_DATA; some 5 CPU-minutes)
 	PLURIBUS_DATA=$(PLURIBUS_DATA) $(BIN)/python benchmarks/transfer.py \
+	    --external $(PLURIBUS_DATA)/benchmarks/clothing_cc0/images-00.tar
+
+generated: real ## train on what shops sell, on drawn products, on both; judged by real ones (PLURIBUS_DATA; 5 CPU-minutes)
+	PLURIBUS_DATA=$(PLURIBUS_DATA) $(BIN)/python benchmarks/generated.py \
 	    --external $(PLURIBUS_DATA)/benchmarks/clothing_cc0/images-00.tar
 
 descriptions: real ## what to do with descriptions longer than the model reads, on the real shops (PLURIBUS_DATA)

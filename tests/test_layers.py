@@ -22,6 +22,7 @@ ROWS = [
     {"images", "search", "probes"},
     {"plan", "ingest", "validate", "embed", "build", "evaluate", "publish", "train", "offboard"}  # stages of the flow
     | {
+        "generate",
         "recommend",
         "suggest",
         "duplicates",
@@ -49,7 +50,7 @@ OWNERS = {
     "httpcore": {"web"},
     "open_clip": {"models"},
     "openvino": {"models"},
-    "torch": {"models", "train", "mini", "doctor"},  # doctor asks for the GPU
+    "torch": {"models", "train", "mini", "doctor", "generate"},  # doctor asks for the GPU
     "torchvision": {"models", "train"},
     "pydantic": {"settings", "serve"},
     "fastapi": {"serve"},
@@ -59,6 +60,7 @@ OWNERS = {
     "metaflow": {"cards", "doctor", "inspect"},
     "altair": {"plots"},
     "sklearn": {"explain"},
+    "diffusers": {"generate"},
     "streamlit": {"app"},
     "typer": {"cli"},
     "rich": {"answers"},

@@ -17,6 +17,9 @@ FORBID_UNKNOWN: dict[str, Any] = {"extra": "forbid"}
 
 # --------------------------------------------------------------------------------------------------------- products
 
+#: The column of a feed by which a generated product says who drew it: kept in `extra`, and minded by `train.splits`.
+GENERATED = "pluribus_generator"
+
 AVAILABILITY = ("in_stock", "out_of_stock", "preorder", "backorder", "discontinued")
 
 #: One row per item of a feed, readable or not. `row` is its position in the delivery, from 0. `defects` holds the

@@ -14,6 +14,7 @@ from pluribus.cli import (  # noqa: F401 - each adds its verbs to `app`
     deploying,
     evaluating,
     finding,
+    generating,
     inspecting,
     operating,
     reading,

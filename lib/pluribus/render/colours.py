@@ -90,6 +90,13 @@ def lightness(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
     return np.asarray(np.where(luminance > (6 / 29) ** 3, 116 * np.cbrt(luminance) - 16, luminance * (29 / 3) ** 3))
 
 
+def lab(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """CIELAB of 8-bit sRGB pixels of shape (..., 3)."""
+    xyz = _linear()[pixels] @ (_TO_XYZ / _WHITE[:, None]).T
+    x, y, z = np.moveaxis(np.where(xyz > (6 / 29) ** 3, np.cbrt(xyz), xyz * (29 / 6) ** 2 / 3 + 4 / 29), -1, 0)
+    return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1)
+
+
 def _range(hue: Hue, tone: str) -> tuple[float, float] | None:
     return {"": hue.middle, "dark": hue.dark, "light": hue.light}.get(tone)
 

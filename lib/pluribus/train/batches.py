@@ -27,6 +27,7 @@ class Pairs:
     share: float = 1.0  # of the batches, relative to the other sources'
     groups: np.ndarray | None = None  # [n], what makes pictures hard to tell apart: the kind of a product
     vary: float = 1.0  # how far `augment` goes
+    generated: bool = False  # drawn for the training, sold by nobody
     recolour: bool = False  # whether it may change hues: only where no caption names a colour
 
 

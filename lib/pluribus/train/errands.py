@@ -53,7 +53,8 @@ def write(folder: Path, model: Model, sources: Sequence[Pairs], *, tokenizer: Pa
     for i, pairs in enumerate(sources):
         np.save(folder / f"squares-{i}.npy", pairs.squares)
         (folder / f"captions-{i}.json").write_text(json.dumps([list(said) for said in pairs.captions]))
-        lines.append({"share": pairs.share, "vary": pairs.vary, "recolour": pairs.recolour})
+        lines.append({"share": pairs.share, "vary": pairs.vary, "recolour": pairs.recolour,
+                      "generated": pairs.generated})  # fmt: skip
     text = {"model": asdict(model), "sources": lines, "how": how, "tokenizer": str(tokenizer or "")}
     part = folder / f"{ERRAND}.part"
     part.write_text(json.dumps(text))

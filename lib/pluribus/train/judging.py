@@ -36,14 +36,16 @@ def judge(encoder: Encoder, store: Store, rows: pa.Table) -> list[Score]:
 
 def retrieval(encoder: Encoder, store: Store, name: str, shops: dict[str, pa.Table]) -> list[Score]:
     """Title → picture of one split: every shop's titles against its own pictures, all titles counted alike."""
-    found = []
-    for shop, rows in shops.items():
-        asked = rows.take(np.sort(np.random.default_rng(0).permutation(rows.num_rows)[:MOST]))
-        titles, first = asked["title"].to_pylist(), [contents[0] for contents in asked["pictures"].to_pylist()]
-        groups = equally_right(titles, first)
-        images = picture_vectors(encoder, store.within(f"shops/{shop}"), first)
-        found.append(metrics.rank(encoder.texts(titles), images, groups, groups))
+    found = [ranked(encoder, store.within(f"shops/{shop}"), rows) for shop, rows in shops.items()]
     return [_over_shops(name, metric, found) for metric in ASKED]
+
+
+def ranked(encoder: Encoder, store: Store, rows: pa.Table) -> metrics.Ranked:
+    """The titles of one shop's examples, at most MOST, and where their own pictures came among all of these."""
+    asked = rows.take(np.sort(np.random.default_rng(0).permutation(rows.num_rows)[:MOST]))
+    titles, first = asked["title"].to_pylist(), [contents[0] for contents in asked["pictures"].to_pylist()]
+    groups = equally_right(titles, first)
+    return metrics.rank(encoder.texts(titles), picture_vectors(encoder, store, first), groups, groups)
 
 
 def _over_shops(name: str, metric: str, found: Sequence[metrics.Ranked]) -> Score:

@@ -4,6 +4,8 @@
     HOUT-C, HOUT-B       whole categories, whole brands, never seen in training
     SHOP <name>          whole shops, never seen: what a new customer will get
 
+Generated products may be in TRAIN and nowhere else: a model is judged by what shops sell, not by what was drawn for it.
+
 What hangs together stays together: products that share a picture (by content), an item group or an id of their shop
 are one thing, so no picture and no variant of a judged product was ever trained on. A thing's place is drawn from its
 own name and the seed: it stays there when the catalog grows, and the next training does not learn this one's TEST.
@@ -31,6 +33,7 @@ class Thing:
     category: str = ""
     brand: str = ""
     group_id: str = ""
+    generator: str = ""  # who drew it; "" for a product of a shop
 
 
 def shop_split(shop: str) -> str:
@@ -50,10 +53,12 @@ def split(
 ) -> list[str]:
     """The split of each product, LEFT_OUT for those that hang together with a held-out one.
 
-    Raises ConfigError for a shop too small to learn from, and where nothing would be left to train on or to judge.
+    Raises ConfigError for a shop too small to learn from, for a held-out one that sells only what was generated, and
+    where nothing would be left to train on or to judge.
     """
     shops, categories, brands = set(held_shops), set(held_categories), set(held_brands)
     _check_sizes(things, shops)
+    _check_real(things, shops)
     found = [LEFT_OUT] * len(things)
     for members in together([[*_marks(thing)] for thing in things]):
         own = {i: _held(things[i], shops, categories, brands) for i in members}
@@ -63,7 +68,7 @@ def split(
         else:
             kept = dict.fromkeys(members, _drawn([things[i] for i in members], valid_share, test_share, seed))
         for i, name in kept.items():
-            found[i] = name
+            found[i] = name if name == TRAIN or not things[i].generator else LEFT_OUT
     empty = [name for name in (TRAIN, VALID, TEST) if name not in found]
     if empty:
         raise ConfigError(f"no product is left for {', '.join(empty)}", expected="enough that do not hang together",
@@ -93,7 +98,10 @@ def _held(thing: Thing, shops: set[str], categories: set[str], brands: set[str])
 
 
 def _drawn(members: Sequence[Thing], valid_share: float, test_share: float, seed: int) -> str:
-    name = min(f"{thing.shop}\0{thing.product_id}" for thing in members)
+    real = [thing for thing in members if not thing.generator]
+    if not real:
+        return TRAIN
+    name = min(f"{thing.shop}\0{thing.product_id}" for thing in real)
     place = _digest(f"{seed}\0{name}") / 2**64
     return TEST if place < test_share else VALID if place < test_share + valid_share else TRAIN
 
@@ -135,3 +143,11 @@ def _check_sizes(things: Sequence[Thing], held_shops: set[str]) -> None:
         if n < LEAST and shop not in held_shops:
             raise ConfigError(f"shop {shop} has {n} products with title and picture", expected=f"at least {LEAST}",
                               do="leave it out, or hold it out as a whole")  # fmt: skip
+
+
+def _check_real(things: Sequence[Thing], held_shops: set[str]) -> None:
+    real = {thing.shop for thing in things if not thing.generator}
+    for shop in sorted(held_shops & {thing.shop for thing in things} - real):
+        raise ConfigError(
+            f"shop {shop} has only generated products, and cannot judge", do="let it teach, or leave it out"
+        )
