@@ -288,15 +288,15 @@ class RefreshFlow(FlowSpec):
     @step
     def end(self):
         """One table of all shops, on the card and in the store."""
-        from pluribus import cards, plan
+        from pluribus import alerts, cards, plan
 
         finished = datetime.now(UTC)
         with plainly():
             report = {"run": current.run_id, "started": self.started, "finished": finished, "jobs": self.jobs}
             self.report = plan.write_report(self.open_store(), loads=self.loads, **report)
         current.card.extend(cards.report(self.jobs, self.started, finished))
-        self.tag()
-        self.tell()
+        print(plan.tag(current, self.jobs))
+        print(alerts.after(self.open_store(), self.report, self.config))
         print(f"report {self.report}")
         if self.jobs and all(job.state in ("set aside", "failed gate") for job in self.jobs):
             raise SystemExit("error: no shop got through; each one's reason stands above and in the report")
@@ -328,32 +328,6 @@ class RefreshFlow(FlowSpec):
             if stage == "validate":
                 pages.keep(store, self.jobs)
         current.card.extend(getattr(cards, stage)(store, self.jobs))
-
-    def tag(self):
-        """Tags to find this run by in Metaflow's client and page; a cluster without metadata service has none."""
-        from pluribus import plan
-
-        tags = plan.tags(self.jobs)
-        try:
-            current.run.add_tags(tags)
-        except Exception as error:  # noqa: BLE001 - a tag must not fail a run that is done
-            print(f"no tags: {type(error).__name__}: {error}")
-
-    def tell(self):
-        """Figures beside the report, alerts to whom the configuration names; neither fails a run that is done."""
-        from pluribus import alerts, settings
-        from pluribus.errors import PluribusError
-
-        try:
-            rates, whom = settings.operations(self.config)
-            report = json.loads(self.open_store().get(self.report))
-            text = alerts.prometheus(report, rates)
-            self.open_store().create(self.report.replace("runs/", "metrics/").replace(".json", ".prom"), text.encode())
-            if whom.metrics:
-                alerts.keep(text, whom.metrics)
-            print(f"alerts: {alerts.tell(report, whom, rates)}")
-        except (PluribusError, OSError) as error:
-            print(f"no figures or alerts: {error}")
 
     def live(self, store, shop):
         """The shop's live release to compare with; none when everything is to be built anew."""

@@ -130,6 +130,17 @@ def test_sources_are_mixed_by_their_shares(encoder: encoders.Encoder) -> None:
     assert abs((batch.squares[:, 0, 0, 0] == 0).float().mean().item() - 0.75) < 0.05
 
 
+def test_a_caption_that_is_not_drawn_is_true_all_the_same(encoder: encoders.Encoder) -> None:
+    black = np.zeros((9, 3, 32, 32), np.uint8)
+    sources = [
+        train.Pairs(black, [("dress", "striped")] * 9, drawn=[1] * 9),
+        train.Pairs(black + 1, [("striped", "dress")] * 9, drawn=[1] * 9),
+    ]
+    batch = train.Batches.of(encoder, sources).draw(64, np.random.default_rng(0))
+    assert len(batch.tokens) == 2
+    assert batch.positives.all()
+
+
 def test_hues_change_only_where_no_caption_names_one() -> None:
     red = torch.zeros(50, 3, 16, 16, dtype=torch.uint8)
     red[:, 0] = 200

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pluribus import ledger
-from pluribus.errors import printable
+from pluribus import ledger, settings
+from pluribus.errors import PluribusError, printable
 from pluribus.fleet import Alerts, Rates
+from pluribus.store import Store
 
 TIMEOUT_S = 10
 MOST_NAMED = 50  # shops in one message
@@ -45,6 +46,20 @@ def tell(report: Mapping[str, Any], alerts: Alerts, rates: Rates) -> str:
             return f"{len(told)} alerts told, answered {answer.status}"
     except (OSError, ValueError) as error:
         return f"{len(told)} alerts could not be told: {type(error).__name__}"
+
+
+def after(store: Store, key: str, config: str) -> str:
+    """Figures beside the report of a run, and alerts to whom the configuration names; returns what came of it."""
+    try:
+        rates, whom = settings.operations(config)
+        report = json.loads(store.get(key))
+        text = prometheus(report, rates)
+        store.create(key.replace("runs/", "metrics/").replace(".json", ".prom"), text.encode())
+        if whom.metrics:
+            keep(text, whom.metrics)
+        return f"alerts: {tell(report, whom, rates)}"
+    except (PluribusError, OSError) as error:
+        return f"no figures or alerts: {error}"
 
 
 def prometheus(report: Mapping[str, Any], rates: Rates) -> str:

@@ -20,6 +20,7 @@ translated by the module that owns the library.
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 
 class PluribusError(Exception):
@@ -91,6 +92,18 @@ def plainly() -> Iterator[None]:
         if os.environ.get("PLURIBUS_DEBUG"):
             raise
         raise SystemExit(f"error: {error}") from None
+
+
+def check_owner(place: str, found: Any, owner: str) -> None:
+    """What lies in a shop's part of the store must name that shop. Raises ReleaseError.
+
+    A file in the wrong place, by a mistaken copy or on purpose, must not become another shop's products.
+    """
+    if not found and owner:
+        raise ReleaseError(f"{place} names no shop: an early pluribus wrote it", expected=repr(owner),
+                           do="begin with an empty store, or `pluribus offboard` the shop first")  # fmt: skip
+    if found != owner:
+        raise ReleaseError(f"{place} is of shop {found!r:.80}", expected=repr(owner), do="find out who wrote it")
 
 
 def printable(text: str, limit: int = 2000) -> str:

@@ -23,7 +23,7 @@ import pyarrow as pa
 from pluribus import feeds as formats
 from pluribus import images as decoders
 from pluribus import pictures, tables
-from pluribus.errors import CatalogRejected, FeedError, Missing
+from pluribus.errors import CatalogRejected, FeedError, Missing, check_owner
 from pluribus.records import PRODUCT, SNAPSHOT, Feed, Images, Limits, Snapshot
 from pluribus.store import Store, open_store
 
@@ -165,9 +165,7 @@ def history(store: Store) -> Iterator[Snapshot]:
     """Every snapshot this shop ever took, oldest first."""
     for item in store.items("snapshots/log/"):
         entry = json.loads(store.get(item.key))
-        if entry.get("shop", "") != store.owner:
-            raise FeedError(f"{store.url}/{item.key} is of shop {entry.get('shop')!r:.80}", expected=repr(store.owner),
-                            do="find out who wrote it")  # fmt: skip
+        check_owner(f"{store.url}/{item.key}", entry.get("shop", ""), store.owner)
         yield Snapshot(**entry | {"feeds": tuple(entry["feeds"])})
 
 

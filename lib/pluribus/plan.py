@@ -171,6 +171,15 @@ def tags(jobs: Sequence[Job]) -> list[str]:
     return sorted({job.state for job in jobs} | models) + [f"shop:{job.shop}" for job in named[:MOST_TAGGED]]
 
 
+def tag(current: Any, jobs: Sequence[Job]) -> str:
+    """Give Metaflow's current run its tags; returns what came of it. A cluster without metadata service has none."""
+    try:
+        current.run.add_tags(tags(jobs))
+    except Exception as error:  # noqa: BLE001 - a tag must not fail a run that is done
+        return f"no tags: {type(error).__name__}: {error}"
+    return "tagged"
+
+
 def input_key(*parts: Any) -> str:
     """sha256 of everything a release is a function of: the same key means that the release is there already."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=asdict).encode()).hexdigest()

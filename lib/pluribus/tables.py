@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pluribus.errors import ReleaseError
+from pluribus.errors import ReleaseError, check_owner
 
 if TYPE_CHECKING:
     from pluribus.store import Store
@@ -53,19 +53,13 @@ def batches(path: Path, n_rows: int, columns: list[str] | None = None) -> Iterat
 
 
 def local(store: "Store", key: str) -> Path:
-    """A Parquet file of a store, once its footer names the store's shop. Raises Missing, and ReleaseError.
-
-    A file in the wrong place, by a mistaken copy or on purpose, must not become another shop's products.
-    """
+    """A Parquet file of a store, once its footer names the store's shop. Raises Missing, and ReleaseError."""
     path = store.local(key)
     try:
         found = (pq.read_metadata(path).metadata or {}).get(b"shop", b"").decode("utf-8", "replace")
     except (pa.ArrowInvalid, OSError) as error:
         raise ReleaseError(f"{store.url}/{key} is damaged: {error}", do="refresh the shop anew") from error
-    if found != store.owner:
-        raise ReleaseError(
-            f"{store.url}/{key} is of shop {found!r:.80}", expected=repr(store.owner), do="find out who wrote it"
-        )
+    check_owner(f"{store.url}/{key}", found, store.owner)
     return path
 
 

@@ -1,8 +1,8 @@
 """`mini`, the embedded model: how it is taught, from data whose licence lets its weights be published, and examined.
 
-Two courses: all teachers of `lessons`, then the same with captions that name nothing but patterns. What the exam uses
-is never taught: the benchmarks' own pictures, drawn products of other seeds, and every drawn (kind, colour, pattern)
-of `lessons.held_out`.
+Two courses: all teachers of `lessons`, then the same with captions that name a pattern or a colour alone. What the
+exam uses is never taught: the benchmarks' own pictures, drawn products of other seeds, and every drawn (kind, colour,
+pattern) of `lessons.held_out`.
 """
 
 import re
@@ -28,7 +28,7 @@ def make(
     card: Path,
     *,
     steps: int = 3200,
-    pattern_steps: int = 1200,
+    property_steps: int = 1600,
     batch_size: int = 256,
     learning_rate: float = 2e-3,
     drawn: int = 90_000,
@@ -51,20 +51,20 @@ def make(
         losses.append(progress.loss)
         report(progress)
 
-    first, patterns = lessons.sources(model, data, drawn)
-    courses = [(first, steps, learning_rate), ([*first, patterns], pattern_steps, learning_rate / 2)]
+    first, second = lessons.sources(model, data, drawn)
+    courses = [(first, steps, learning_rate), (second, property_steps, learning_rate / 2)]
     for number, (taught, course_steps, rate) in enumerate(courses):
         train.fit(encoder, taught, steps=course_steps, batch_size=batch_size, learning_rate=rate, seed=seed + number,
                   checkpoint=checkpoint and checkpoint.with_suffix(f".{number}"), report=note)  # fmt: skip
     weights = Path(model.weights)
     digest = towers_torch.save(
-        encoder, weights, recipe=f"{steps=} {pattern_steps=} {batch_size=} {learning_rate=} {drawn=} {seed=}"
+        encoder, weights, recipe=f"{steps=} {property_steps=} {batch_size=} {learning_rate=} {drawn=} {seed=}"
     )
     file = weights.with_suffix(".toml")
     file.write_text(re.sub(r'^sha256 = ".*"$', f'sha256 = "{digest}"', file.read_text(), flags=re.MULTILINE))
     found = exam.scores(towers_torch.read(replace(model, sha256=digest), "cpu"), data)
     facts = {
-        "pictures seen": f"{(steps + pattern_steps) * batch_size:,} in {steps:,} and {pattern_steps:,} steps",
+        "pictures seen": f"{(steps + property_steps) * batch_size:,} in {steps:,} and {property_steps:,} steps",
         "batch": f"{batch_size} pictures",
         "learning rate": f"{learning_rate}, then {learning_rate / 2}; each with warm-up 5 % and cosine to 0",
         "optimizer": "AdamW, weight decay 0.1, gradients clipped to 1",

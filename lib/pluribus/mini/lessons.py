@@ -52,10 +52,11 @@ def held_out(item: render.Item) -> bool:
     return hashlib.sha256(words.encode()).digest()[0] < 256 * HELD_OUT
 
 
-def sources(model: Model, data: Path, drawn: int) -> tuple[list[train.Pairs], train.Pairs]:
-    """What the first course teaches, and what the second adds to it. `data` is laid out as its README says."""
-    compositions, patterns = drawings(model, drawn)
-    return [grey(model, data), photographs(model, data), sportswear(model, data), compositions], patterns
+def sources(model: Model, data: Path, drawn: int) -> tuple[list[train.Pairs], list[train.Pairs]]:
+    """What the first course teaches, and what the second. `data` is laid out as its README says."""
+    others = [grey(model, data), photographs(model, data), sportswear(model, data)]
+    compositions, *pairs = drawings(model, drawn)
+    return [*others, compositions], [*others, *pairs]
 
 
 def grey(model: Model, data: Path) -> train.Pairs:
@@ -104,11 +105,13 @@ def _sport_captions(row: dict[str, str]) -> Iterator[str]:
         yield from (f"{title} {colour[1]}", f"{colour[1].lower()} {kind}", f"a photo of a {colour[1].lower()} {kind}")
 
 
-def drawings(model: Model, drawn: int) -> tuple[train.Pairs, train.Pairs]:
-    """Products of our own, under captions of all styles and several wordings; then the same under patterns alone.
+def drawings(model: Model, drawn: int) -> tuple[train.Pairs, train.Pairs, train.Pairs]:
+    """Products of our own: under captions of all styles and several wordings; the same again, and under properties.
 
     Where captions name kind, colour and pattern, the first two tell nearly all products of a batch apart, and the
-    pattern goes unlearnt: after 3,200 steps "dotted dress" and "floral dress" were one vector.
+    pattern goes unlearnt: after 3,200 steps "dotted dress" and "floral dress" were one vector. Where one course draws
+    from both, a picture must know the captions of both: else "red dress", drawn for one, denies the red dresses of the
+    other, and colours fade.
     """
     chunk = 2_500
     tasks = [(vertical, FIRST_TRAINING_SEED + first, chunk, model.image_size_px)
@@ -117,10 +120,14 @@ def drawings(model: Model, drawn: int) -> tuple[train.Pairs, train.Pairs]:
         squares, items = zip(*pool.map(drawn_products, *zip(*tasks, strict=True)), strict=True)
     seen, taught = np.concatenate(squares), [pair for part in items for pair in part]
     kinds = np.array([item.kind for _, item in taught])
-    compositions = [captions(item, seed) for seed, item in taught]
-    patterns = [pattern_captions(item, seed) for seed, item in taught]
-    return (train.Pairs(seen, compositions, share=0.44, groups=kinds),
-            train.Pairs(seen, patterns, share=0.8, groups=kinds))  # fmt: skip
+    whole = [captions(item, seed) for seed, item in taught]
+    apart = [property_captions(item, seed) for seed, item in taught]
+
+    def pairs(share: float, first: list[list[str]], then: list[list[str]]) -> train.Pairs:
+        every = [list(dict.fromkeys(a + b)) for a, b in zip(first, then, strict=True)]
+        return train.Pairs(seen, every, share=share, groups=kinds, drawn=list(map(len, first)))
+
+    return train.Pairs(seen, whole, share=0.44, groups=kinds), pairs(0.44, whole, apart), pairs(0.9, apart, whole)
 
 
 def drawn_products(
@@ -132,12 +139,13 @@ def drawn_products(
     return np.stack([np.asarray(render.draw(item, side_px)).transpose(2, 0, 1) for _, item in taught]), taught
 
 
-def pattern_captions(item: render.Item, seed: int) -> list[str]:
-    """What is said of the pattern, with the kind or alone, and never a colour."""
-    kinds, words = render.KINDS[item.kind].words, PATTERN_WORDS[item.pattern]
+def property_captions(item: render.Item, seed: int) -> list[str]:
+    """What is said of the pattern, with the kind or alone; and twice what is said of the colour."""
+    kinds, words, hues = render.KINDS[item.kind].words, PATTERN_WORDS[item.pattern], item.colour.words
     said = {f"{word} {kind}" for word in words for kind in (kinds[0], kinds[seed % len(kinds)])} | set(words)
     if item.pattern != "plain":
         said |= {f"{kinds[0]} with {render.MOTIFS[item.pattern]}", f"a photo of a {words[0]} {kinds[0]}"}
+    said |= {f"{hues[0]} {kinds[0]}", f"{hues[seed % len(hues)]} {kinds[seed % len(kinds)]}"}
     return sorted(said)
 
 

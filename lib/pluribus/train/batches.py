@@ -29,6 +29,7 @@ class Pairs:
     vary: float = 1.0  # how far `augment` goes
     generated: bool = False  # drawn for the training, sold by nobody
     recolour: bool = False  # whether it may change hues: only where no caption names a colour
+    drawn: Sequence[int] | None = None  # [n], of a picture's captions only the first so many are drawn; all are true
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +39,7 @@ class Batches:
     sources: Sequence[Pairs]
     tokens: "torch.Tensor"  # [distinct captions, context]
     true: list[np.ndarray]  # per source: caption numbers [n, most captions of a picture], -1 where it has fewer
+    drawn: list[np.ndarray]  # per source: how many of them are drawn [n]
     members: list[list[np.ndarray]]  # per source: pictures of each group; one group where the source names none
 
     @staticmethod
@@ -46,7 +48,7 @@ class Batches:
         import torch
 
         numbers: dict[str, int] = {}
-        true, members = [], []
+        true, drawn, members = [], [], []
         for pairs in sources:
             if not len(pairs.captions) or min(map(len, pairs.captions)) == 0:
                 raise ConfigError("a source of training has no pictures, or a picture without caption")
@@ -54,10 +56,11 @@ class Batches:
             for row, captions in zip(table, pairs.captions, strict=True):
                 row[: len(captions)] = [numbers.setdefault(caption.lower(), len(numbers)) for caption in captions]
             true.append(table)
+            drawn.append(np.asarray((table >= 0).sum(axis=1) if pairs.drawn is None else pairs.drawn))
             groups = np.zeros(len(table), int) if pairs.groups is None else pairs.groups
             members.append([np.flatnonzero(groups == group) for group in np.unique(groups)])
         tokens = torch.from_numpy(encoder.tokenize(list(numbers))).int()
-        return Batches(sources, tokens, true, members)
+        return Batches(sources, tokens, true, drawn, members)
 
     def draw(self, size: int, rng: np.random.Generator) -> "Batch":
         """As many pictures of each source as its share, and one of its captions for each picture."""
@@ -65,18 +68,18 @@ class Batches:
 
         shares = np.array([pairs.share for pairs in self.sources])
         source = np.sort(rng.choice(len(shares), size, p=shares / shares.sum()))
-        squares, true = [], []
+        squares, true, drawn = [], [], []
         width = max(table.shape[1] for table in self.true)
-        for n, pairs, table, members in zip(
-            np.bincount(source, minlength=len(shares)), self.sources, self.true, self.members, strict=True
-        ):
+        ns = np.bincount(source, minlength=len(shares))
+        for n, pairs, table, most, members in zip(ns, self.sources, self.true, self.drawn, self.members, strict=True):
             few = rng.choice(len(members), min(GROUPS, len(members)), replace=False)
             chosen = rng.choice(np.concatenate([members[group] for group in few]), n)
             squares.append(pairs.squares[chosen])
             true.append(np.pad(table[chosen], ((0, 0), (0, width - table.shape[1])), constant_values=-1))
+            drawn.append(most[chosen])
         all_true = np.concatenate(true)
-        drawn = all_true[np.arange(size), (rng.random(size) * (all_true >= 0).sum(axis=1)).astype(int)]
-        distinct = np.unique(drawn)
+        said = all_true[np.arange(size), (rng.random(size) * np.concatenate(drawn)).astype(int)]
+        distinct = np.unique(said)
         return Batch(
             torch.from_numpy(np.concatenate(squares)),
             self.tokens[distinct],

@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 
 from pluribus import tables
-from pluribus.errors import CatalogRejected, ConfigError
+from pluribus.errors import CatalogRejected, ConfigError, check_owner
 from pluribus.records import SNAPSHOT, Limits
 from pluribus.store import Store
 from pluribus.validate import judges
@@ -137,9 +137,7 @@ def _newest(store: Store) -> tuple[str, dict[str, Any]]:
         raise CatalogRejected("no catalog of this shop was ever judged", do="refresh the shop first")
     key = max(reports, key=lambda item: (item.modified, item.key)).key
     report: dict[str, Any] = json.loads(store.get(key))
-    if report.get("shop", "") != store.owner:
-        raise CatalogRejected(f"{store.url}/{key} is of shop {report.get('shop')!r:.80}", expected=repr(store.owner),
-                              do="find out who wrote it")  # fmt: skip
+    check_owner(f"{store.url}/{key}", report.get("shop", ""), store.owner)
     return key.removesuffix("report.json"), report
 
 
