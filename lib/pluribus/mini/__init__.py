@@ -70,7 +70,7 @@ def make(
         "optimizer": "AdamW, weight decay 0.1, gradients clipped to 1",
         "drawn products": f"{drawn:,}, less the {lessons.HELD_OUT:.0%} of compositions kept for the exam",
         "seed": str(seed),
-        "processor time": f"{(time.process_time() - started) / 60:.0f} minutes",
+        "processor time since the last start": f"{(time.process_time() - started) / 60:.0f} minutes",
         "loss, mean of the last 100 steps": f"{np.mean(losses[-100:]):.3f} (ln(batch) = {np.log(batch_size):.3f})",
         "weights": f"{weights.stat().st_size:,} bytes, sha256 {digest}",
     } | {name: f"sha256 {sha256_of(data / name)}" for name in lessons.TAUGHT}
