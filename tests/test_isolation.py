@@ -159,6 +159,13 @@ def test_no_operation_of_any_shop_succeeds_upon_anothers_objects(
     assert bytes_of(folder / "store" / "shops") == before
 
 
+@pytest.mark.parametrize("name", SHOPS)
+def test_what_a_shop_keeps_bears_its_name_whatever_that_is(tmp_path: Path, name: str) -> None:
+    own = open_store(str(tmp_path / "shops" / "elsewhere")).within(f"shops/{name}")
+    assert own.owner == own.within("vectors").owner == name
+    assert own.url.endswith(f"/shops/elsewhere/shops/{name}")
+
+
 def test_the_same_operations_succeed_upon_ones_own(
     tenants: tuple[Path, dict[str, dict[str, Any]]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

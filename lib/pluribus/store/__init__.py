@@ -102,15 +102,11 @@ class View:
 
     ground: Folder | S3
     prefix: str
+    owner: str = ""
 
     @property
     def url(self) -> str:
         return f"{self.ground.url}/{self.prefix}".rstrip("/")
-
-    @property
-    def owner(self) -> str:
-        _, shops, inside = f"/{self.prefix}".rpartition("/shops/")
-        return inside.partition("/")[0] if shops else ""
 
     def get(self, key: str) -> bytes:
         return self.ground.get_tagged(self._full(key))[0]
@@ -141,7 +137,7 @@ class View:
         self.ground.delete(self._full(key))
 
     def local(self, key: str) -> Path:
-        return self.ground.local(self._full(key))
+        return self.ground.local(self._full(key), self.owner)
 
     def forget(self) -> int:
         return self.ground.forget(self.owner) if self.owner else 0
@@ -150,7 +146,9 @@ class View:
         return self.ground.remains(self.prefix)
 
     def within(self, prefix: str) -> "View":
-        return View(self.ground, self._full(prefix) + "/")
+        shops, _, inside = prefix.partition("/")
+        owner = self.owner or (inside.partition("/")[0] if shops == "shops" else "")
+        return View(self.ground, self._full(prefix) + "/", owner)
 
     def _full(self, key: str) -> str:
         if not _is_key(key):

@@ -44,7 +44,7 @@ class Folder:
             file.seek(start)
             return file.read(size)
 
-    def local(self, key: str) -> Path:
+    def local(self, key: str, owner: str = "") -> Path:
         with self._reading(key) as path, path.open("rb"):
             return path
 

@@ -133,11 +133,11 @@ class S3:
     def delete(self, key: str) -> None:
         self._persist("deleted", key, lambda: self._client.delete_object(Bucket=self.bucket, Key=key))
 
-    def local(self, key: str) -> Path:
+    def local(self, key: str, owner: str = "") -> Path:
         """The object's download, cached by shop, bucket, key and ETag; the least used make room for new ones."""
         tag = self._persist("read", key, lambda: self._client.head_object(Bucket=self.bucket, Key=key))["ETag"]
         name = "\0".join((self._client.meta.endpoint_url, self.bucket, key, tag))
-        cached = _cache_of(_owner(key)) / hashlib.sha256(name.encode()).hexdigest()
+        cached = _cache_of(owner) / hashlib.sha256(name.encode()).hexdigest()
 
         def fetch() -> None:
             part = cached.with_name(f"{cached.name}.{uuid4().hex}.part")
@@ -280,14 +280,8 @@ def _encryption() -> Any:
     return {"ServerSideEncryption": asked} if asked else {}
 
 
-def _owner(key: str) -> str:
-    """The shop whose object this is; "-", which no shop is called, for those of all."""
-    _, shops, inside = f"/{key}".rpartition("/shops/")
-    return inside.partition("/")[0] if shops else "-"
-
-
 def _cache_of(owner: str) -> Path:
-    kept = _cache() / owner
+    kept = _cache() / (owner or "-")  # which no shop is called
     kept.mkdir(exist_ok=True, mode=0o700)
     return kept
 
