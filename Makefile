@@ -49,7 +49,7 @@ swaps: install ## 10,000 requests to the service during 20 swaps of releases
 radosgw: install ## the store's tests against Ceph's S3 gateway, a second opinion; installs it with apt-get
 	tests/radosgw.sh $(BIN)/pytest tests/test_store.py tests/test_publish.py -k 'not [folder]'
 
-bench: install ## ours beside peers: ratios into benchmarks/results/
+bench: install ## ours beside peers, floors and roofs: a table and a chart into benchmarks/results/
 	$(BIN)/python benchmarks/run.py
 
 relevance: install ## search and type-ahead on real judgements: tables (PLURIBUS_DATA; after `make real`)
@@ -66,7 +66,7 @@ scale: install ## SHOPS=1000 x PRODUCTS=200 in one run: first, 1 % changed, unch
 fairness: install ## whether a shop of 100 times the others' size delays them
 	$(BIN)/python benchmarks/fairness.py
 
-million: install ## one shop of PRODUCTS=1000000 through build, evaluation, publication and search
+million: install ## one shop of PRODUCTS=1000000 through every stage; a call that was cut short goes on
 	$(BIN)/python benchmarks/million.py --products $(or $(filter-out 200,$(PRODUCTS)),1000000)
 
 deploy-check: install ## Argo and Step Functions definitions of 5,000 shops, offline; steps from the code package alone

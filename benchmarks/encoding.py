@@ -8,10 +8,11 @@ import gzip
 import io
 import json
 import os
-import time
 from itertools import islice
 from pathlib import Path
 from typing import Any
+
+from beside import Benchmark, Goal, counted
 
 ROOT = Path(__file__).resolve().parents[1]
 PICTURES, TITLES = 600, 6_000
@@ -35,13 +36,13 @@ def write(folder: Path) -> None:
     (folder / "configs" / f"{NAME}.json").write_text(json.dumps(model.architecture))
 
 
-def ours(folder: Path) -> Any:
-    """The encoder, from its cached export."""
+def ours(folder: Path, *, fast: bool = False) -> Any:
+    """The encoder, from its cached export, as a search or (`fast`) the embed step loads it."""
     from pluribus import models
     from pluribus.store import open_store
 
     os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
-    return models.load(open_store(str(folder / "store")), (folder / "fingerprint").read_text(), "cpu")
+    return models.load(open_store(str(folder / "store")), (folder / "fingerprint").read_text(), "cpu", fast=fast)
 
 
 def theirs(folder: Path) -> tuple[Any, Any, Any]:
@@ -74,45 +75,59 @@ def ready_theirs(folder: Path) -> None:
         assert network.encode_text(tokenizer(["a red dress"]), normalize=True).shape == (1, 192)
 
 
-def pictures_ours(folder: Path) -> float:
+def pictures_ours(folder: Path) -> dict[str, Any]:
     """JPEG bytes to vectors."""
-    encoder, jpegs = ours(folder), [(folder / f"{i}.jpg").read_bytes() for i in range(PICTURES)]
-    began = time.process_time()
-    assert encoder.images(jpegs).shape == (PICTURES, 192)
-    return began
+    encoder, jpegs = ours(folder, fast=True), [(folder / f"{i}.jpg").read_bytes() for i in range(PICTURES)]
+    with counted() as took:
+        assert encoder.images(jpegs).shape == (PICTURES, 192)
+    return took.of
 
 
-def pictures_theirs(folder: Path) -> float:
+def pictures_theirs(folder: Path) -> dict[str, Any]:
     """The same."""
     import torch
     from PIL import Image
 
     network, preprocess, _ = theirs(folder)
     jpegs = [(folder / f"{i}.jpg").read_bytes() for i in range(PICTURES)]
-    began = time.process_time()
-    with torch.inference_mode():
+    with counted() as took, torch.inference_mode():
         for first in range(0, PICTURES, 64):
             opened = [Image.open(io.BytesIO(jpeg)) for jpeg in jpegs[first : first + 64]]
             network.encode_image(torch.stack([preprocess(picture) for picture in opened]), normalize=True)
-    return began
+    return took.of
 
 
-def texts_ours(folder: Path) -> float:
+def texts_ours(folder: Path) -> dict[str, Any]:
     """Titles to vectors."""
     encoder, titles = ours(folder), json.loads((folder / "titles.json").read_text())
-    began = time.process_time()
-    assert encoder.texts(titles).shape == (TITLES, 192)
-    return began
+    with counted() as took:
+        assert encoder.texts(titles).shape == (TITLES, 192)
+    return took.of
 
 
-def texts_theirs(folder: Path) -> float:
+def texts_theirs(folder: Path) -> dict[str, Any]:
     """The same."""
     import torch
 
     network, _, tokenizer = theirs(folder)
     titles = json.loads((folder / "titles.json").read_text())
-    began = time.process_time()
-    with torch.inference_mode():
+    with counted() as took, torch.inference_mode():
         for first in range(0, TITLES, 64):
             network.encode_text(tokenizer(titles[first : first + 64]), normalize=True)
-    return began
+    return took.of
+
+
+EAGER = "open_clip, eager fp32"
+BENCHMARKS = {
+    "encoder ready": Benchmark(
+        "process start to the first text's vector", write, ready_ours, {EAGER: ready_theirs},
+        (Goal(peer=EAGER, least=8), Goal(most=2)),
+    ),
+    "pictures, mini": Benchmark(
+        "600 stored JPEGs to vectors of mini", write, pictures_ours, {EAGER: pictures_theirs},
+        (Goal(peer=EAGER, least=2),),
+    ),
+    "texts, mini": Benchmark(
+        "6,000 titles to vectors of mini", write, texts_ours, {EAGER: texts_theirs}, (Goal(peer=EAGER, least=4.5),),
+    ),
+}  # fmt: skip

@@ -4,7 +4,8 @@
 
 Embedding a million products takes hours on two cores, so vectors are generated: of 1,000 clusters, a product's text
 near its title, so that the gate has something to judge. Everything else is the real stage on real files. A tenth of
-the products goes first, in the same run; the exponent says how time grows (1: ten times the products, ten times).
+the products goes first; the exponent says how time grows (1: ten times the products, ten times). A call that is cut
+short goes on where it was.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import report
 
 from pluribus import settings
 from pluribus.records import Feed, Fusion, Gate, Images, Index, Limits
@@ -61,39 +63,55 @@ class Generated:
 
 
 def main() -> None:
-    """All stages at a tenth and at the whole, or one stage (in a child)."""
+    """All stages at a tenth and at the whole, or one stage (in a child). What was measured is not measured again."""
     ask = argparse.ArgumentParser(description=__doc__)
     ask.add_argument("--products", type=int, default=1_000_000)
     ask.add_argument("--folder", type=Path, default=ROOT / ".scale" / "million")
-    ask.add_argument("--stage", choices=STAGES)
+    ask.add_argument("--anew", action="store_true", help="forget what earlier calls measured")
+    ask.add_argument("--stage", choices=STAGES, help=argparse.SUPPRESS)
     asked = ask.parse_args()
     if asked.stage:
         stage(asked.stage, asked.folder)
         return
-    found = {n: of(asked.folder, n) for n in (asked.products // 10, asked.products)}
-    small, large = found.values()
-    for name in STAGES:
-        ratio = large[name]["CPU s"] / max(0.01, small[name]["CPU s"])
-        told = {"stage": name, **large[name], "exponent": round(math.log10(ratio), 2)}
-        told["memory ratio"] = round(large[name]["peak MB"] / small[name]["peak MB"], 2)
-        print(json.dumps(told))
+    if asked.anew:
+        shutil.rmtree(asked.folder, ignore_errors=True)
+    small, large = (of(asked.folder / str(n), n) for n in (asked.products // 10, asked.products))
+    told = table(small, large)
+    print(told)
+    if asked.products == 1_000_000:
+        (Path(__file__).parent / "results" / "million.md").write_text(told + "\n")
 
 
-def of(folder: Path, n_products: int) -> dict[str, dict[str, float]]:
-    """Every stage for a shop of this size."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    feed(folder / "feed.csv", n_products)
-    found = {}
-    for name in STAGES:
+def table(small: dict[str, Any], large: dict[str, Any]) -> str:
+    """A line a stage: a tenth of the products, all of them, and how time and memory grow."""
+    heads = ("stage", "CPU-s, a tenth", "all", "grows by", "exponent", "peak MB, a tenth", "all", "grows by")
+    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
+    for name, few in small.items():
+        many = large[name]
+        time_s, memory = many["CPU s"] / max(0.01, few["CPU s"]), many["peak MB"] / few["peak MB"]
+        cells = [name, f"{few['CPU s']:.1f}", f"{many['CPU s']:.1f}", f"{time_s:.1f}×", f"{math.log10(time_s):.2f}"]
+        cells += [f"{few['peak MB']:,}", f"{many['peak MB']:,}", f"{memory:.1f}×"]
+        lines.append("| " + " | ".join(cells) + " |")
+    build, evaluate = large["build"], large["evaluate"]
+    said = f"Index: {build['why']}; recall@10 {build['recall']}; verdict: {evaluate['verdict']}. {report.machine()}."
+    return "\n".join([*lines, "", said])
+
+
+def of(folder: Path, n_products: int) -> dict[str, dict[str, Any]]:
+    """Every stage for a shop of this size, in order; a folder that has some of them goes on from there."""
+    kept = folder / "measured.json"
+    found: dict[str, dict[str, Any]] = json.loads(kept.read_text()) if kept.exists() else {}
+    if not found:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        feed(folder / "feed.csv", n_products)
+    for name in STAGES[len(found) :]:
         command = [sys.executable, "-W", "ignore", __file__, "--stage", name, "--folder", str(folder)]
         began = time.perf_counter()
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-        found[name] = {
-            "products": n_products,
-            "wall s": round(time.perf_counter() - began, 1),
-            **json.loads(done.stdout),
-        }
+        found[name] = json.loads(done.stdout) | {"wall s": round(time.perf_counter() - began, 1)}
+        print(json.dumps({"products": n_products, "stage": name, **found[name]}), flush=True)
+        kept.write_text(json.dumps(found))
     return found
 
 
@@ -140,11 +158,11 @@ def stage(name: str, folder: Path) -> None:
         key = told["products"] + "products.parquet"
         made = build.build(own, release="one", products_key=key, fusion=Fusion(), index=Index(), **asked)
         told["files"] = {file: vars(of_it) for file, of_it in made.files.items()}
-        told["recall"] = made.recall
+        told |= {"recall": made.recall, "why": made.why}
     elif name == "evaluate":
         found, file = evaluate.evaluate(own, release="one", live=None, gate=Gate(), **asked)
         told["files"]["evaluation.json"] = vars(file)
-        told["verdict"] = found.verdict.passed
+        told["verdict"] = found.verdict.outcome
     elif name == "publish":
         from pluribus.manifests import File
 
@@ -162,7 +180,7 @@ def stage(name: str, folder: Path) -> None:
     notes.write_text(json.dumps(told))
     after = resource.getrusage(resource.RUSAGE_SELF)
     cpu_s = after.ru_utime + after.ru_stime - began.ru_utime - began.ru_stime
-    shown = {key: told[key] for key in ("recall", "verdict") if key in told and name in ("build", "evaluate")}
+    shown = {key: told[key] for key in {"build": ("recall", "why"), "evaluate": ("verdict",)}.get(name, ())}
     print(json.dumps({"CPU s": round(cpu_s, 1), "peak MB": after.ru_maxrss // 1024, **shown}))
 
 

@@ -38,6 +38,7 @@ def make_shop(source: str, to: Path, n_products: int) -> None:
     import pyarrow as pa
 
     from pluribus import build, indexes, lexical, publish, releases, search, tables, texts, vectors
+    from pluribus.records import Index
     from pluribus.store import open_store
 
     opened = search.open(source, "atelier")
@@ -56,13 +57,13 @@ def make_shop(source: str, to: Path, n_products: int) -> None:
         said = [f"{value}-{i // opened.products.num_rows}" for i, value in enumerate(rows[name].to_pylist())]
         rows = rows.set_column(rows.schema.get_field_index(name), name, pa.array(said, pa.string()))
     queries = {"picture": parts["image"][:200].astype(np.float32), "text": parts["text"][:200].astype(np.float32)}
-    built = indexes.build(indexes.choose("auto", n_products, 20_000), parts["fused"], queries=queries, promise=0.95)
+    built = indexes.build(Index(), parts["fused"], queries=queries)
     with tempfile.TemporaryDirectory() as folder:
         here = Path(folder)
         table = pa.table({name: vectors.column(part, there[name]) for name, part in parts.items()})
         tables.write(here / "vectors.parquet", table.to_batches(), table.schema, own.owner)
         tables.write(here / "products.parquet", rows.to_batches(), rows.schema, own.owner)
-        (here / "index.faiss").write_bytes(built.data)
+        (here / "index.faiss").write_bytes(memoryview(built.data))
         (here / "words.npz").write_bytes(lexical.build(texts.words(rows)).dump())
         for name in ("build.json", "evaluation.json"):
             shutil.copy(opened.release.path(name), here / name)

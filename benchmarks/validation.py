@@ -1,11 +1,18 @@
 """Validation beside Great Expectations alone: clean rows, and rows of which half are bad and must be named."""
 
-import time
+import json
 from pathlib import Path
 from typing import Any
 
+from beside import Benchmark, Goal, Side, counted
+
 ROOT = Path(__file__).resolve().parents[1]
 ROWS = 1_000_000
+
+
+def written(bad: float) -> Side:
+    """A million rows of which this share is bad."""
+    return lambda folder: write(folder, bad)
 
 
 def write(folder: Path, bad: float) -> None:
@@ -29,34 +36,50 @@ def write(folder: Path, bad: float) -> None:
     pq.write_table(pa.table({name: pa.array(values) for name, values in columns.items()}), folder / "judged.parquet")
 
 
-def ours(folder: Path) -> float:
+def ours(folder: Path) -> dict[str, Any]:
     """Findings, and every bad row with its reasons. The imports of Great Expectations are not what is measured."""
     from pluribus.validate import judges
 
     table, suites = _given(folder)
-    started = time.process_time()
-    _, bad = judges.judge(table, suites)
-    (folder / "ours.txt").write_text(str(bad.num_rows))
-    return started
+    with counted() as took:
+        findings, bad = judges.judge(table, suites)
+    told = sorted([f.expectation, f.column, f.failed] for f in findings)
+    (folder / "ours.json").write_text(json.dumps({"counts": told, "rows": bad.num_rows}))
+    return took.of
 
 
-def counts(folder: Path) -> float:
+def counts(folder: Path) -> dict[str, Any]:
     """Great Expectations alone: counts and verdicts, no row named."""
     return _alone(folder, {"result_format": "BASIC", "partial_unexpected_count": 5})
 
 
-def complete(folder: Path) -> float:
+def complete(folder: Path) -> dict[str, Any]:
     """Great Expectations alone, naming rows as one would ask them to."""
     return _alone(folder, {"result_format": "COMPLETE", "unexpected_index_column_names": ["row"]})
 
 
-def _alone(folder: Path, result_format: dict[str, Any]) -> float:
+def _alone(folder: Path, result_format: dict[str, Any]) -> dict[str, Any]:
     from pluribus.validate import judges
 
     table, suites = _given(folder)
-    started = time.process_time()
-    list(judges._results(table.to_pandas(), suites, result_format))
-    return started
+    with counted() as took:
+        results = list(judges._results(table.to_pandas(), suites, result_format))
+    told, rows = [], set()
+    for result in results:
+        config, found = result.expectation_config, result.result
+        column = str(config.kwargs.get("column", config.kwargs.get("column_A", "")))
+        told.append([config.type, column, int(found.get("unexpected_count") or 0)])
+        if config.severity.value == "critical":
+            rows |= {item["row"] for item in found.get("unexpected_index_list") or []}
+    (folder / "theirs.json").write_text(json.dumps({"counts": sorted(told), "rows": len(rows)}))
+    return took.of
+
+
+def same(folder: Path) -> dict[str, Any]:
+    """Every expectation counted the same, and as many rows named."""
+    mine, theirs = (json.loads((folder / f"{name}.json").read_text()) for name in ("ours", "theirs"))
+    unlike = sum(a != b for a, b in zip(mine["counts"], theirs["counts"], strict=True))
+    return {"counts unlike": unlike + (mine["rows"] != theirs["rows"])}
 
 
 def _given(folder: Path) -> tuple[Any, list[dict[str, Any]]]:
@@ -68,3 +91,16 @@ def _given(folder: Path) -> tuple[Any, list[dict[str, Any]]]:
     table = tables.read(folder / "judged.parquet")
     list(judges._results(table.slice(0, 10).to_pandas(), suites, judges.COUNTS))  # imports, registries
     return table, suites
+
+
+SAME = Goal("counts unlike", most=0)
+BENCHMARKS = {
+    "validation, clean": Benchmark(
+        "1,000,000 rows judged by 24 expectations, none bad", written(0.0), ours, {"GE's counts alone": counts},
+        (Goal(peer="GE's counts alone", most=1.3), SAME, Goal("peak MB", most=2_000)), same,
+    ),
+    "validation, half bad": Benchmark(
+        "the same, half of the rows bad, each named with its reasons", written(0.5), ours, {"GE's COMPLETE": complete},
+        (Goal(peer="GE's COMPLETE", least=6), SAME, Goal("peak MB", most=2_000)), same, rounds=3,
+    ),
+}  # fmt: skip

@@ -341,7 +341,7 @@ class RefreshFlow(FlowSpec):
         """The shared encoder of this batch."""
         from pluribus import models
 
-        return models.load(self.open_store(), self.batch.fingerprint)
+        return models.load(self.open_store(), self.batch.fingerprint, fast=True)
 
     def open_store(self):
         """The store of this run."""

@@ -18,7 +18,7 @@ ROWS = [
     # ground: each owns a library or an idea, and knows only the words
     {"store", "web", "tables", "texts", "metrics", "indexes", "pixels", "sandbox", "render", "costs", "lexical"}
     | {"policies", "fleet", "tails"},
-    {"settings", "sources", "releases", "vectors", "pictures", "models", "feeds", "demo"},  # doors
+    {"settings", "sources", "releases", "vectors", "pictures", "models", "feeds", "deltas", "demo"},  # doors
     {"images", "search", "probes"},
     {"plan", "ingest", "validate", "embed", "build", "evaluate", "publish", "train", "offboard"}  # stages of the flow
     | {

@@ -154,3 +154,21 @@ def test_torch_steps_in_and_says_why(
     (line,) = caplog.messages
     assert f"model {fingerprint} is computed by torch" in line
     assert not any(tmp_path.glob("cache/pluribus/encoders/*"))  # nothing half-made stays
+
+
+def test_fast_pictures_are_the_same_pictures(both: tuple[encoders.Encoder, encoders.Encoder]) -> None:
+    """bfloat16 where the processor has it and the network bears it, and nothing else changes."""
+    exact, original = both
+    fast = towers_openvino.read(exact.model, "both", fast=True)
+    seen = pictures(6)
+    assert (fast.images(seen) * original.images(seen)).sum(axis=1).min() > towers_openvino.FAST_COSINE - 1e-4
+    assert np.array_equal(fast.texts(TITLES), exact.texts(TITLES))
+
+
+def test_a_network_that_bears_no_bfloat16_stays_exact(
+    both: tuple[encoders.Encoder, encoders.Encoder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(towers_openvino, "FAST_COSINE", 1.01)
+    exact, _ = both
+    fast = towers_openvino.read(exact.model, "both", fast=True)
+    assert np.array_equal(fast.images(pictures(3)), exact.images(pictures(3)))

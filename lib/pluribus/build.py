@@ -7,6 +7,7 @@ Row i of products.parquet, row i of vectors.parquet and position i of the index 
 
 import json
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,8 +20,8 @@ from pluribus.manifests import File
 from pluribus.records import SNAPSHOT, Fusion, Index, Model
 from pluribus.store import Store
 
-QUERIES = 200  # of each kind, to measure an index with
-VERSION = 2  # raise when the same vectors would now give another release
+QUERIES = 500  # of each kind, to measure an index with
+VERSION = 3  # raise when the same vectors would now give another release
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Built:
     with_picture: int
     with_text: int
     index: str
+    why: str  # this index
     recall: dict[str, float]
 
 
@@ -54,16 +56,17 @@ def build(
             do="make the suite's NOCONTENT expectation critical",
         )
     fused = fuse(image, has_image, text, has_text, fusion)
-    asked, has_title = text_vectors(shelf, texts.titles(rows))
-    kind = indexes.choose(index.kind, len(fused), index.exact_up_to)
-    queries = {"picture": _sample(image[has_image]), "text": _sample(asked[has_title])}
-    built = indexes.build(kind, fused, queries=queries, promise=index.recall_at_10)
+    asked = [title for title in texts.titles(rows) if title]
+    asked_vectors, _ = text_vectors(shelf, [asked[i] for i in _sample(len(asked))])
+    queries = {"picture": image[np.flatnonzero(has_image)[_sample(int(has_image.sum()))]], "text": asked_vectors}
+    built = indexes.build(index, fused, queries=queries)
     report = {
         "products": len(fused),
         "index": built.kind,
         "recall@10": built.recall,
         "queries": built.queries,
         "settings": built.settings,
+        "why": built.why,
         "fusion": vars(fusion),
     }
     with tempfile.TemporaryDirectory(prefix="pluribus-") as folder:
@@ -75,13 +78,13 @@ def build(
             }
         )
         here = Path(folder)
-        tables.write(here / "vectors.parquet", table.to_batches(), table.schema, store.owner)
+        tables.write(here / "vectors.parquet", table.to_batches(), table.schema, store.owner, packed=False)
         tables.write(here / "products.parquet", tables.batches(path, tables.BATCH_ROWS), SNAPSHOT, store.owner)
-        (here / "index.faiss").write_bytes(built.data)
+        (here / "index.faiss").write_bytes(memoryview(built.data))
         (here / "words.npz").write_bytes(lexical.build(texts.words(rows)).dump())
         (here / "build.json").write_text(json.dumps(report))
         files = {f.name: releases.add(store, release=release, name=f.name, data=f) for f in sorted(here.iterdir())}
-    return Built(files, len(fused), int(has_image.sum()), int(has_text.sum()), built.kind, built.recall)
+    return Built(files, len(fused), int(has_image.sum()), int(has_text.sum()), built.kind, built.why, built.recall)
 
 
 def picture_vectors(shelf: vectors.Shelf, rows: pa.Table) -> tuple[np.ndarray, np.ndarray]:
@@ -89,9 +92,14 @@ def picture_vectors(shelf: vectors.Shelf, rows: pa.Table) -> tuple[np.ndarray, n
     lists = rows["pictures"].combine_chunks()
     counts = lists.value_lengths().fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
     found = shelf.get([vectors.picture_key(c) for c in lists.flatten().to_pylist()])
-    summed = np.zeros((rows.num_rows, shelf.width), dtype=np.float32)
-    np.add.at(summed, np.repeat(np.arange(rows.num_rows), counts), found.astype(np.float32))
-    return unit(summed).astype(np.float16), counts > 0
+    means = np.empty((rows.num_rows, shelf.width), dtype=np.float16)
+    ends = np.concatenate([[0], counts.cumsum()])
+    for start, end in _blocks(rows.num_rows):
+        summed = np.zeros((end - start, shelf.width), dtype=np.float32)
+        of_product = np.repeat(np.arange(end - start), counts[start:end])
+        np.add.at(summed, of_product, found[ends[start] : ends[end]].astype(np.float32))
+        means[start:end] = unit(summed)
+    return means, counts > 0
 
 
 def text_vectors(shelf: vectors.Shelf, said: list[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -108,8 +116,12 @@ def fuse(
     """Unit weighted sum of picture and text vector; a product that lacks one is all the other. [n, width] fp16."""
     w_image = np.where(has_text, fusion.image, 1.0) * has_image
     w_text = np.where(has_image, fusion.text, 1.0) * has_text
-    summed = w_image[:, None] * image.astype(np.float32) + w_text[:, None] * text.astype(np.float32)
-    return unit(summed).astype(np.float16)
+    fused = np.empty(image.shape, dtype=np.float16)
+    for start, end in _blocks(len(image)):
+        part = slice(start, end)
+        seen = w_image[part, None] * image[part].astype(np.float32)
+        fused[part] = unit(seen + w_text[part, None] * text[part].astype(np.float32))
+    return fused
 
 
 def unit(rows: np.ndarray) -> np.ndarray:
@@ -118,6 +130,11 @@ def unit(rows: np.ndarray) -> np.ndarray:
     return rows / np.where(norms > 0, norms, 1)
 
 
-def _sample(found: np.ndarray) -> np.ndarray:
-    chosen = np.random.default_rng(0).permutation(len(found))[:QUERIES]
-    return found[np.sort(chosen)]
+def _blocks(n: int) -> Iterator[tuple[int, int]]:
+    """Beginnings and ends: of what is computed in single precision, only so much is held at a time."""
+    for start in range(0, n, indexes.BLOCK):
+        yield start, min(n, start + indexes.BLOCK)
+
+
+def _sample(n: int) -> np.ndarray:
+    return np.sort(np.random.default_rng(0).permutation(n)[:QUERIES])

@@ -20,9 +20,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from pluribus import deltas, pictures, tables
 from pluribus import feeds as formats
 from pluribus import images as decoders
-from pluribus import pictures, tables
 from pluribus.errors import CatalogRejected, FeedError, Missing, check_owner
 from pluribus.records import PRODUCT, SNAPSHOT, Feed, Images, Limits, Snapshot
 from pluribus.store import Store, open_store
@@ -49,20 +49,6 @@ JOIN_PICTURES = """
         from wanted left join ledger using (ref) group by row)
     select rows.*, coalesce(pictures, []) as pictures, coalesce(faults, []) as picture_faults
     from rows left join found using (row) order by row"""
-
-#: A delta carries a column when any of its rows has a value there; what it does not carry stays as it was.
-APPLY_DELTA = """
-    with base as (select * from old where product_id is not null),
-    first as (select * from base qualify row_number() over (partition by product_id order by row) = 1),
-    merged as (
-        select delta.row + (select coalesce(max(row), -1) + 1 from base) as row, delta.product_id, {columns},
-            delta.deleted, delta.defects,
-            map_concat(coalesce(first.extra, map {{}}), coalesce(delta.extra, map {{}})) as extra
-        from delta left join first using (product_id) where not delta.deleted),
-    kept as (
-        select {names} from base where product_id not in (select product_id from delta where product_id is not null)
-        union all by name select {names} from merged)
-    select * replace (row_number() over (order by row) - 1 as row) from kept order by row"""
 
 DIGEST = """
     select sha256(string_agg(line, '' order by line)) as digest from (
@@ -247,22 +233,11 @@ def _parse(
         fresh = parsed
         deleted += tables.query("select count(*) as n from rows where deleted", rows=fresh)["n"][0].as_py()
         merged = here / f"merged{number}.parquet"
-        old = rows if rows and delivery.feed.mode == "delta" else PRODUCT.empty_table()
-        tables.write(merged, tables.stream(_delta_sql(fresh), old=old, delta=fresh), PRODUCT)
+        old = rows if rows and delivery.feed.mode == "delta" else None
+        tables.write(merged, deltas.apply(old, fresh), PRODUCT)
         rows = merged
     assert rows is not None
     return rows, deleted
-
-
-def _delta_sql(delta: Path) -> str:
-    """APPLY_DELTA with the columns this delta carries taken from it, the others from the product as it was."""
-    names = [n for n in PRODUCT.names if n not in ("row", "product_id", "deleted", "defects", "extra")]
-    counts = ", ".join(
-        f"count({n}) filter (where len({n}) > 0) as {n}" if n == "images" else f"count({n}) as {n}" for n in names
-    )
-    carried = tables.query(f"select {counts} from delta", delta=delta).to_pylist()[0]  # noqa: S608 - names of PRODUCT
-    columns = ", ".join(f"{'delta' if carried[n] else 'first'}.{n} as {n}" for n in names)
-    return APPLY_DELTA.format(columns=columns, names=OURS)
 
 
 def _pictures(store: Store, rows: Path, *, settings: Images, now: datetime) -> tuple[pa.Table, int, int]:

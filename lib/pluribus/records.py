@@ -152,6 +152,7 @@ class Index:
     kind: str = "auto"  # auto: exact up to `exact_up_to` products
     exact_up_to: Count = 20_000
     recall_at_10: Share = 0.95  # the promise; a build below it is refused
+    memory_mb: Count = 4_096  # of vectors inside the index; beyond it `auto` takes 8 bits a number
 
 
 @dataclass(frozen=True, kw_only=True)

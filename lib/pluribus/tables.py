@@ -63,11 +63,17 @@ def local(store: "Store", key: str) -> Path:
     return path
 
 
-def write(path: Path, batches: Iterable[pa.RecordBatch], schema: pa.Schema, owner: str = "") -> int:
+#: For vectors: no two are alike, and trying to pack them takes ten times as long as writing them, for a tenth less.
+UNPACKED: dict[str, Any] = {"compression": "none", "use_dictionary": False, "write_statistics": False}
+
+
+def write(
+    path: Path, batches: Iterable[pa.RecordBatch], schema: pa.Schema, owner: str = "", *, packed: bool = True
+) -> int:
     """Write batches as one Parquet file, which says whose it is; returns how many rows there were."""
     n_rows = 0
     said = schema.with_metadata({"shop": owner}) if owner else schema
-    with pq.ParquetWriter(path, said, compression="zstd") as writer:
+    with pq.ParquetWriter(path, said, **({"compression": "zstd"} if packed else UNPACKED)) as writer:
         for batch in batches:
             n_rows += batch.num_rows
             writer.write_table(pa.Table.from_batches([batch]).cast(said), row_group_size=BATCH_ROWS)

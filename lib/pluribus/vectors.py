@@ -11,6 +11,7 @@ import hashlib
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -35,13 +36,16 @@ def text_key(text: str) -> bytes:
 
 
 class Shelf:
-    """The vectors of one shop under one model, all keys in memory, vectors read when asked for."""
+    """The vectors of one shop under one model: keys are read when first missed, vectors piece by piece."""
 
     def __init__(self, store: Store, fingerprint: str, width: int) -> None:
         self.store, self.width = store, width
         self.prefix = f"vectors/{fingerprint}/"
         self._parts = [tables.local(store, item.key) for item in store.items(self.prefix)]
-        self._keys = {key for part in self._parts for key in tables.read(part, ["key"])["key"].to_pylist()}
+
+    @cached_property
+    def _keys(self) -> set[bytes]:
+        return {key for part in self._parts for key in tables.read(part, ["key"])["key"].to_pylist()}
 
     def missing(self, keys: Sequence[bytes]) -> list[bytes]:
         """Those of `keys` that have no vector yet, each once, in order."""
@@ -63,12 +67,12 @@ class Shelf:
         table = pa.table({"key": _binary(list(keys), 32), "vector": _fixed(flat)})
         with tempfile.TemporaryDirectory(prefix="pluribus-") as folder:
             path = Path(folder) / "part.parquet"
-            tables.write(path, table.to_batches(), table.schema, self.store.owner)
+            tables.write(path, table.to_batches(), table.schema, self.store.owner, packed=False)
             key = f"{self.prefix}{hashlib.sha256(path.read_bytes()).hexdigest()}.parquet"
             self.store.create(key, path)
             size_bytes = path.stat().st_size
-        self._parts.append(self.store.local(key))
         self._keys.update(keys)
+        self._parts.append(self.store.local(key))
         return size_bytes
 
     def get(self, keys: Sequence[bytes]) -> np.ndarray:
@@ -77,12 +81,19 @@ class Shelf:
         seen = np.zeros(len(keys), dtype=bool)
         wanted = _binary(list(keys), 32)
         for part in self._parts:
-            table = tables.read(part).combine_chunks()
-            at = pc.index_in(wanted, value_set=table["key"]).to_numpy(zero_copy_only=False)
-            here = ~np.isnan(at)
-            if here.any():
-                found[here] = fp16(table["vector"], self.width)[at[here].astype(np.int64)]
-                seen |= here
+            at = (
+                pc.index_in(wanted, value_set=tables.read(part, ["key"])["key"].combine_chunks())
+                .fill_null(-1)
+                .to_numpy()
+            )
+            places = np.argsort(at, kind="stable")  # in the order of the part, which is read once and never held
+            start = 0
+            for batch in tables.batches(part, tables.BATCH_ROWS, ["vector"]) if (at >= 0).any() else ():
+                first, last = np.searchsorted(at, (start, start + batch.num_rows), sorter=places)
+                here = places[first:last]
+                found[here] = fp16(batch["vector"], self.width)[at[here] - start]
+                start += batch.num_rows
+            seen |= at >= 0
         if not seen.all():
             raise ReleaseError(
                 f"{int((~seen).sum())} vectors are not in {self.store.url}/{self.prefix}",
@@ -141,7 +152,7 @@ def column(vectors: np.ndarray, present: np.ndarray) -> pa.Array:
 def _fixed(flat: np.ndarray, mask: np.ndarray | None = None) -> pa.Array:
     size = flat.shape[1]
     validity = None if mask is None else pa.py_buffer(np.packbits(~mask, bitorder="little").tobytes())
-    return pa.Array.from_buffers(pa.binary(size), len(flat), [validity, pa.py_buffer(flat.tobytes())])
+    return pa.Array.from_buffers(pa.binary(size), len(flat), [validity, pa.py_buffer(flat)])
 
 
 def _binary(keys: list[bytes], size: int) -> pa.Array:

@@ -115,6 +115,7 @@ def build(store: Store, job: Job) -> list[Any]:
     files = [{"file": n, "size": layout.size(f.size_bytes), "sha256": f.sha256[:16]} for n, f in job.files.items()]
     return [
         layout.facts({"release": job.release, "products": made["products"], "index": f"{made['index']} {settings}",
+                      "why this index": made["why"],
                       "weights of the fused vector": weights}),
         layout.table(recall),
         *_neighbours(store, job),

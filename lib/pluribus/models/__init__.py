@@ -66,10 +66,11 @@ def register(store: Store, model: Model) -> str:
     return fingerprint
 
 
-def load(store: Store, fingerprint: str, device: str = "auto") -> Encoder:
+def load(store: Store, fingerprint: str, device: str = "auto", *, fast: bool = False) -> Encoder:
     """The encoder of a registered model, proven on its golden vectors. Raises ModelError.
 
-    `device` is "cpu", one of torch's, or "auto": a GPU where there is one.
+    `device` is "cpu", one of torch's, or "auto": a GPU where there is one. `fast` is for whoever encodes catalogs:
+    pictures in bfloat16 on processors too, where that keeps their vectors (GPUs compute so in any case).
     """
     own = store.within(f"models/{fingerprint}")
     try:
@@ -84,7 +85,7 @@ def load(store: Store, fingerprint: str, device: str = "auto") -> Encoder:
                          expected=f"encoder version {ENCODER_VERSION}", do="refresh the shop")  # fmt: skip
     tokenizer = own.local("tokenizer.json") if described.pop("tokenizer") else None
     model = Model(**described, name=fingerprint, weights=str(weights), licence="")
-    encoder = replace(_read(model, fingerprint, device, tokenizer), fingerprint=fingerprint)
+    encoder = replace(_read(model, fingerprint, device, tokenizer, fast), fingerprint=fingerprint)
     inside = metadata(weights).get("golden")
     _prove(encoder, np.array(json.loads(inside)) if inside else _golden_in_store(own, encoder))
     return encoder
@@ -102,13 +103,13 @@ def device_of_choice() -> str:
     return "cuda" if gpus() else "cpu"
 
 
-def _read(model: Model, fingerprint: str, device: str, tokenizer: Path | None) -> Encoder:
+def _read(model: Model, fingerprint: str, device: str, tokenizer: Path | None, fast: bool) -> Encoder:
     """By the fastest backend of the device that works here."""
     if device == "auto":
         device = device_of_choice()
     if device == "cpu":
         try:
-            return towers_openvino.read(model, f"{fingerprint}-{ENCODER_VERSION}", tokenizer=tokenizer)
+            return towers_openvino.read(model, f"{fingerprint}-{ENCODER_VERSION}", tokenizer=tokenizer, fast=fast)
         except towers_openvino.CannotExport as error:
             logging.getLogger(__name__).warning("model %s is computed by torch, slowly: %s", fingerprint, error)
     return towers_torch.read(model, device, tokenizer=tokenizer)
