@@ -78,7 +78,7 @@ def ours(folder: Path) -> dict[str, Any]:
     asked = {name: np.load(folder / f"{name}.npy") for name in ("picture", "text")}
     began = time.process_time()
     made = indexes.build(Index(), vectors, queries={name: rows[:500] for name, rows in asked.items()})
-    (folder / "ours.faiss").write_bytes(memoryview(made.data))
+    (folder / "ours.faiss").write_bytes(made.data)
     build_s = time.process_time() - began
     index = indexes.load(folder / "ours.faiss", width=vectors.shape[1], n=len(vectors))
     one = lambda query: indexes.search(index, query, K)[1]

@@ -63,7 +63,7 @@ def make_shop(source: str, to: Path, n_products: int) -> None:
         table = pa.table({name: vectors.column(part, there[name]) for name, part in parts.items()})
         tables.write(here / "vectors.parquet", table.to_batches(), table.schema, own.owner)
         tables.write(here / "products.parquet", rows.to_batches(), rows.schema, own.owner)
-        (here / "index.faiss").write_bytes(memoryview(built.data))
+        (here / "index.faiss").write_bytes(built.data)
         (here / "words.npz").write_bytes(lexical.build(texts.words(rows)).dump())
         for name in ("build.json", "evaluation.json"):
             shutil.copy(opened.release.path(name), here / name)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from pluribus import indexes, vectors
+from pluribus.records import Index
 from pluribus.search import ranking
 from pluribus.search.ranking import Asked
 
@@ -20,7 +21,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     rows = rng.normal(size=(N, WIDTH)).astype(np.float32)
     rows = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float16)
     path: Path = tmp_path_factory.mktemp("index") / "index.faiss"
-    path.write_bytes(indexes.build("ivf", rows.astype(np.float32), queries={}, promise=0.0).data)
+    path.write_bytes(indexes.build(Index(kind="ivf"), rows, queries={}).data)
     none, every = np.zeros(N, bool), np.ones(N, bool)
     space = vectors.Space(fused=rows, image=rows, text=np.zeros_like(rows), has_image=every, has_text=none)
     shares = np.ones(N, np.float32), np.zeros(N, np.float32)

@@ -10,6 +10,7 @@ from PIL import Image
 
 from pluribus import indexes, search
 from pluribus.errors import ConfigError
+from pluribus.records import Index
 from pluribus.search import Searcher, terms
 
 
@@ -188,7 +189,7 @@ def test_large_selections_through_inverted_lists_are_exact(atelier: Searcher, mo
     from pluribus.search import ranking
 
     of = atelier.space.fused.astype(np.float32)
-    built = indexes.build("ivf", of, queries={}, promise=0.0)
+    built = indexes.build(Index(kind="ivf", recall_at_10=0.0), of, queries={})
     (path := Path(str(atelier.release.path("index.faiss")) + "-ivf")).write_bytes(built.data)
     shop = replace(atelier, index=indexes.load(path, width=of.shape[1], n=len(of)))
     exact = shop.query("dress", 20, filters=["availability=in_stock"], hybrid=0.0)

@@ -80,7 +80,7 @@ def build(
         here = Path(folder)
         tables.write(here / "vectors.parquet", table.to_batches(), table.schema, store.owner, packed=False)
         tables.write(here / "products.parquet", tables.batches(path, tables.BATCH_ROWS), SNAPSHOT, store.owner)
-        (here / "index.faiss").write_bytes(memoryview(built.data))
+        (here / "index.faiss").write_bytes(built.data)
         (here / "words.npz").write_bytes(lexical.build(texts.words(rows)).dump())
         (here / "build.json").write_text(json.dumps(report))
         files = {f.name: releases.add(store, release=release, name=f.name, data=f) for f in sorted(here.iterdir())}

@@ -37,7 +37,7 @@ class Built:
     """A finished index and what was measured of it."""
 
     kind: str
-    data: np.ndarray  # the file's bytes, uint8
+    data: bytes
     recall: dict[str, float] = field(default_factory=dict)  # "picture"/"text" queries -> recall@10
     queries: dict[str, int] = field(default_factory=dict)
     settings: dict[str, int] = field(default_factory=dict)
@@ -103,7 +103,7 @@ def build(index: Index, vectors: np.ndarray, *, queries: dict[str, np.ndarray]) 
         if kept:
             settings = {name: int(getattr(made, name)) for name in ("nlist", "nprobe") if hasattr(made, name)}
             counts = {name: len(asked) for name, asked in queries.items()}
-            return Built(kind, faiss.serialize_index(made), recall, counts, settings, why)
+            return Built(kind, faiss.serialize_index(made).tobytes(), recall, counts, settings, why)
         why += f"; its recall@{K} was {min(recall.values()):.3f}, so the next"
     raise ReleaseError(
         f"index {kind} reaches recall@{K} {recall}", expected=f"at least {index.recall_at_10}", do="use kind = exact"

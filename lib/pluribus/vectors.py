@@ -64,7 +64,7 @@ class Shelf:
         """Keep unit vectors [n, width] under their keys; returns the bytes written. Raises ModelError on bad ones."""
         _check(vectors, self.width)
         flat = np.ascontiguousarray(vectors, dtype="<f2").view(np.uint8).reshape(len(keys), 2 * self.width)
-        table = pa.table({"key": _binary(list(keys), 32), "vector": _fixed(flat)})
+        table = pa.table({"key": _binary(keys, 32), "vector": _fixed(flat)})
         with tempfile.TemporaryDirectory(prefix="pluribus-") as folder:
             path = Path(folder) / "part.parquet"
             tables.write(path, table.to_batches(), table.schema, self.store.owner, packed=False)
@@ -79,13 +79,11 @@ class Shelf:
         """The vectors of `keys`, [n, width] fp16, in order. Raises ReleaseError when one was never encoded."""
         found = np.zeros((len(keys), self.width), dtype=np.float16)
         seen = np.zeros(len(keys), dtype=bool)
-        wanted = _binary(list(keys), 32)
+        wanted = _binary(keys, 32)
         for part in self._parts:
-            at = (
-                pc.index_in(wanted, value_set=tables.read(part, ["key"])["key"].combine_chunks())
-                .fill_null(-1)
-                .to_numpy()
-            )
+            there = pc.index_in(wanted, value_set=tables.read(part, ["key"])["key"].combine_chunks())
+            at = np.frombuffer(there.buffers()[1], np.int32, len(keys))  # `to_numpy`, `fill_null` import pandas
+            at = np.where(_bits(there.is_valid()), at, -1)
             places = np.argsort(at, kind="stable")  # in the order of the part, which is read once and never held
             start = 0
             for batch in tables.batches(part, tables.BATCH_ROWS, ["vector"]) if (at >= 0).any() else ():
@@ -155,8 +153,9 @@ def _fixed(flat: np.ndarray, mask: np.ndarray | None = None) -> pa.Array:
     return pa.Array.from_buffers(pa.binary(size), len(flat), [validity, pa.py_buffer(flat)])
 
 
-def _binary(keys: list[bytes], size: int) -> pa.Array:
-    return pa.array(keys, pa.binary(size))
+def _binary(keys: Sequence[bytes], size: int) -> pa.Array:
+    """Keys of one size; `pa.array` would import pandas for it."""
+    return pa.Array.from_buffers(pa.binary(size), len(keys), [None, pa.py_buffer(b"".join(keys))])
 
 
 def _check(vectors: np.ndarray, width: int) -> None:
@@ -164,7 +163,7 @@ def _check(vectors: np.ndarray, width: int) -> None:
         raise ModelError(
             f"vectors of shape {vectors.shape}", expected=f"[n, {width}]", do="check the model file's width"
         )
-    norms = np.linalg.norm(vectors.astype(np.float32), axis=1)
+    norms = np.sqrt(np.einsum("nd,nd->n", vectors, vectors, dtype=np.float32, casting="same_kind"))
     if not np.all(np.abs(norms - 1) < UNIT_TOLERANCE):
         raise ModelError("the model gave vectors that are not finite unit vectors", do="check the model's weights")
 

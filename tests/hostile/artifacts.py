@@ -16,7 +16,7 @@ import numpy as np
 from hostile.case import Case, outcome_of
 from pluribus import indexes, manifests, models, releases, settings
 from pluribus.manifests import Current, Manifest
-from pluribus.records import Model
+from pluribus.records import Index, Model
 from pluribus.store import Store, open_store
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC).isoformat()
@@ -111,7 +111,7 @@ def published(folder: Path) -> tuple[Store, Manifest, Current]:
     """A small release with an index, live."""
     store = open_store(str(folder / "store")).within("shops/ours")
     vectors = np.eye(8, dtype=np.float32)
-    built = indexes.build("exact", vectors, queries={}, promise=0.9)
+    built = indexes.build(Index(kind="exact"), vectors, queries={})
     files = {"index.faiss": releases.add(store, release="r1", name="index.faiss", data=built.data)}
     manifest = Manifest(shop="ours", release="r1", asof=NOW, input_key="0" * 64, created=NOW, files=files, facts={})
     data = manifests.encode(manifest)
@@ -198,7 +198,7 @@ RELEASES = [
 
 def huge(folder: Path) -> str:
     """An index that says to hold 2^40 vectors, past the digest: the last wall."""
-    built = indexes.build("exact", np.eye(8, dtype=np.float32), queries={}, promise=0.9)
+    built = indexes.build(Index(kind="exact"), np.eye(8, dtype=np.float32), queries={})
     path = folder / "index.faiss"
     path.write_bytes(built.data.replace(struct.pack("<q", 8), struct.pack("<q", 2**40)))
     return outcome_of(lambda: str(indexes.load(path, width=8, n=8)))
