@@ -40,15 +40,15 @@ FILL_IMAGES = f"""
         end as images)
     from (select {OURS} from rows)"""  # noqa: S608 - our names
 
-JOIN_PICTURES = """
+JOIN_PICTURES = f"""
     with wanted as (select row, unnest(images) as ref, generate_subscripts(images, 1) as place from rows),
     found as (
         select row,
             list(content order by place) filter (where content is not null) as pictures,
             list(ref || ': ' || coalesce(reason, 'MISSING') order by place) filter (where content is null) as faults
         from wanted left join ledger using (ref) group by row)
-    select rows.*, coalesce(pictures, []) as pictures, coalesce(faults, []) as picture_faults
-    from rows left join found using (row) order by row"""
+    select {OURS}, coalesce(found.pictures, []) as pictures, coalesce(faults, []) as picture_faults
+    from rows left join found using (row) order by row"""  # noqa: S608 - our names
 
 DIGEST = """
     select sha256(string_agg(line, '' order by line)) as digest from (
@@ -68,6 +68,7 @@ class Delivery:
 def ingest(store: Store, *, feeds: tuple[Feed, ...], images: Images, limits: Limits, now: datetime) -> Snapshot:
     """Read a shop's feeds and pictures into a snapshot in the shop's `store`.
 
+    Where neither the feeds nor what is known of their pictures changed, the last snapshot is the answer as it is.
     Raises FeedError when a feed is absent or unreadable, CatalogRejected when there is not one row.
     """
     if not feeds:
@@ -80,15 +81,15 @@ def ingest(store: Store, *, feeds: tuple[Feed, ...], images: Images, limits: Lim
         deliveries = [_receive(store, feed, here, limits) for feed in feeds]
         feed_key = _feed_key(deliveries, images, last if feeds[0].mode == "delta" else None)
         if last and last.feed_key == feed_key:
-            rows, deleted = tables.local(store, rows_key(last.id)), last.deleted
+            filled, n_rows, deleted = tables.local(store, rows_key(last.id)), last.rows, last.deleted
         else:
+            filled = here / "filled.parquet"
             rows, deleted = _parse(store, deliveries, last, here, limits)
-        filled = here / "filled.parquet"
-        n_rows = tables.write(
-            filled,
-            tables.stream(FILL_IMAGES, {"most": images.per_product, "path": images.path}, rows=rows),
-            PRODUCT,
-        )
+            n_rows = tables.write(
+                filled,
+                tables.stream(FILL_IMAGES, {"most": images.per_product, "path": images.path}, rows=rows),
+                PRODUCT,
+            )
         if not n_rows:
             raise CatalogRejected("the feed holds no row", expected="at least one product", do="look at the delivery")
         n_pictures = tables.query("select coalesce(sum(len(images)), 0)::bigint as n from rows", rows=filled)["n"][
@@ -98,6 +99,9 @@ def ingest(store: Store, *, feeds: tuple[Feed, ...], images: Images, limits: Lim
             raise CatalogRejected(f"the feed has {n_pictures:,} references to pictures",
                                   expected=f"at most {limits.pictures:,}", do="raise limits.pictures")  # fmt: skip
         ledger, fetched, size_bytes = _pictures(store, filled, settings=images, now=now)
+        known = pictures.state(store, decoders.recipe(images.side_px))
+        if last and (last.feed_key, last.ledger) == (feed_key, known):
+            return replace(last, fetched=0, size_bytes=0)
         joined = here / "rows.parquet"
         tables.write(joined, tables.stream(JOIN_PICTURES, rows=filled, ledger=ledger), SNAPSHOT, store.owner)
         snapshot = Snapshot(
@@ -108,6 +112,7 @@ def ingest(store: Store, *, feeds: tuple[Feed, ...], images: Images, limits: Lim
             feeds=tuple(key for delivery in deliveries for key in delivery.keys),
             rows=n_rows,
             deleted=deleted,
+            ledger=known,
             fetched=fetched,
             size_bytes=size_bytes,
             **_picture_counts(joined),
@@ -149,18 +154,20 @@ def rows_key(snapshot: str) -> str:
 
 def history(store: Store) -> Iterator[Snapshot]:
     """Every snapshot this shop ever took, oldest first."""
-    for item in store.items("snapshots/log/"):
-        entry = json.loads(store.get(item.key))
-        check_owner(f"{store.url}/{item.key}", entry.get("shop", ""), store.owner)
-        yield Snapshot(**entry | {"feeds": tuple(entry["feeds"])})
+    return (_entry(store, item.key) for item in store.items("snapshots/log/"))
 
 
 def latest(store: Store, snapshot: str = "") -> Snapshot | None:
     """The last snapshot taken, or the last entry of the one named; None when there is none."""
-    newest = None
-    for entry in history(store):
-        newest = entry if snapshot in ("", entry.id) else newest
-    return newest
+    keys = [item.key for item in store.items("snapshots/log/")]
+    entries = (_entry(store, key) for key in reversed(keys))
+    return next((entry for entry in entries if snapshot in ("", entry.id)), None)
+
+
+def _entry(store: Store, key: str) -> Snapshot:
+    entry = json.loads(store.get(key))
+    check_owner(f"{store.url}/{key}", entry.get("shop", ""), store.owner)
+    return Snapshot(**entry | {"feeds": tuple(entry["feeds"])})
 
 
 def _receive(store: Store, feed: Feed, here: Path, limits: Limits) -> Delivery:
@@ -279,6 +286,6 @@ def _keep(store: Store, snapshot: Snapshot, rows: Path, last: Snapshot | None) -
     diary = f"snapshots/log/{snapshot.asof}.json"
     if last is not None and last.id == snapshot.id:
         snapshot = replace(snapshot, asof=last.asof)
-    if last is None or (last.id, last.feed_key) != (snapshot.id, snapshot.feed_key):
+    if last is None or (last.id, last.feed_key, last.ledger) != (snapshot.id, snapshot.feed_key, snapshot.ledger):
         store.create(diary, json.dumps(asdict(snapshot)).encode())
     return snapshot

@@ -34,6 +34,12 @@ def ledger(store: Store, recipe: str) -> pa.Table:
     return tables.query(NEWEST, ledger=pa.concat_tables(parts)).cast(LEDGER)
 
 
+def state(store: Store, recipe: str) -> str:
+    """A digest of the ledger under a recipe: it changes with every line."""
+    keys = [item.key for item in store.items(f"images/ledger/{recipe}/")]
+    return hashlib.sha256("\n".join(keys).encode()).hexdigest()[:32]
+
+
 def shelve(
     store: Store, fresh: Iterable[pa.RecordBatch], *, known: pa.Table, recipe: str, now: datetime
 ) -> tuple[int, int]:

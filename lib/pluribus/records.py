@@ -258,6 +258,7 @@ class Snapshot:
     asof: str  # when it was read, ISO 8601 UTC
     feed_key: str  # digest of the raw feeds and of how they are read
     feeds: tuple[str, ...]  # keys of the raw feeds
+    ledger: str = ""  # digest of what was known of the pictures
     rows: int
     deleted: int = 0  # tombstones carried out
     pictures: int = 0  # distinct good pictures

@@ -4,12 +4,17 @@ DuckDB never opens a tenant's file and never sees a name that a tenant chose: qu
 files that we wrote, whose column names are ours (`records`). A connection may read exactly the files it was given, and
 is locked against all others, extensions and configuration.
 
+Starting a DuckDB costs 20 CPU-ms, more than most queries over a small shop, and a refresh asks twenty. So small tables
+are read by Arrow and asked in one DuckDB of the process, which may open no file at all; large ones get their own.
+
 (pyarrow.dataset, the other way to query files, imports pandas: 1.2 CPU-s in every process.)
 """
 
+import os
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +28,7 @@ if TYPE_CHECKING:
 
 MEMORY_LIMIT = "1GB"  # DuckDB spills beyond it; Arrow buffers come on top
 BATCH_ROWS = 20_000
+SMALL_BYTES = 8 * 2**20  # of all tables of a query together, Parquet as it lies on disk
 
 
 def query(sql: str, parameters: dict[str, Any] | None = None, **tables: Any) -> pa.Table:
@@ -82,13 +88,17 @@ def write(
 
 @contextmanager
 def _connection(tables: dict[str, Any]) -> Iterator[Any]:
+    sizes = [table.stat().st_size if isinstance(table, Path) else table.nbytes for table in tables.values()]
+    if sum(sizes) <= SMALL_BYTES:
+        with _shared(os.getpid()).cursor() as connection:  # names registered on a cursor are its own
+            for name, table in tables.items():
+                connection.register(name, read(table) if isinstance(table, Path) else table)
+            yield connection
+        return
     import duckdb
 
     with tempfile.TemporaryDirectory(prefix="pluribus-") as spill, duckdb.connect() as connection:
-        connection.execute(f"set memory_limit = '{MEMORY_LIMIT}'")
         connection.execute(f"set temp_directory = '{spill}'")
-        connection.execute("set python_enable_replacements = false")
-        connection.execute("set preserve_insertion_order = true")
         files = {name: str(table) for name, table in tables.items() if isinstance(table, Path)}
         connection.execute("set allowed_paths = $paths", {"paths": list(files.values())})
         for name, table in tables.items():
@@ -96,6 +106,21 @@ def _connection(tables: dict[str, Any]) -> Iterator[Any]:
                 connection.read_parquet(files[name]).create_view(name)
             else:
                 connection.register(name, table)
-        connection.execute("set enable_external_access = false")
-        connection.execute("set lock_configuration = true")
-        yield connection
+        yield _locked(connection)
+
+
+@cache
+def _shared(pid: int) -> Any:
+    """The DuckDB of small queries; of this process, since threads do not survive a fork."""
+    import duckdb
+
+    return _locked(duckdb.connect())
+
+
+def _locked(connection: Any) -> Any:
+    connection.execute(f"set memory_limit = '{MEMORY_LIMIT}'")
+    connection.execute("set python_enable_replacements = false")
+    connection.execute("set preserve_insertion_order = true")
+    connection.execute("set enable_external_access = false")
+    connection.execute("set lock_configuration = true")
+    return connection

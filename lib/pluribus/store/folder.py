@@ -71,7 +71,7 @@ class Folder:
         return hashlib.sha256(data).hexdigest()
 
     def items(self, prefix: str) -> Iterator[tuple[str, int, datetime]]:
-        return self._walk("", prefix)
+        return self._walk(prefix[: prefix.rfind("/") + 1], prefix)  # not from the root: there may be thousands of shops
 
     def delete(self, key: str) -> None:
         path = self.root / key
