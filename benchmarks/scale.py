@@ -1,17 +1,20 @@
 """Many shops in one run: nothing lost, and what a shop costs beside its own work.
 
-    make scale SHOPS=1000 PRODUCTS=200
+    make scale SHOPS=1000 PRODUCTS=200      three runs: the first; one after 1 % of the products of each shop (at
+                                            least one) got new titles; one in which nothing changed
+    make packing                            100 small shops in one run, and one by one (10 of them, times 10)
 
 Every shop has a catalog of its own by the demo's generator. Drawing 200,000 pictures would take hours, so some hundred
-drawn ones are tinted anew for each product: contents differ, as they do between real shops. Three runs: the first; one
-after 1 % of the products of each shop got new titles; one in which nothing changed. The folder is kept and can be
-looked at (`pluribus --config <folder>/config status`); a new SHOPS or PRODUCTS starts anew.
+drawn ones are tinted anew for each product: contents differ, as they do between real shops. The folder is kept and can
+be looked at (`pluribus --config <folder>/config status`); `--runs changed` repeats one run upon what is there.
 
-Overhead is what of the wall time, times workers, no shop's stage used: Metaflow, start-up, cards, reports.
+Overhead is what of the wall time, times workers, no shop's stage used (Metaflow, start-up, cards, reports, model
+loads), and what the first shops of the tasks took longer than the median one: their stages' imports.
 """
 
 import argparse
 import csv
+import hashlib
 import io
 import json
 import os
@@ -26,10 +29,13 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from pathlib import Path
+from statistics import median
+from typing import Any
 
 from PIL import Image
 
 from pluribus import demo, render
+from pluribus.plots import STAGES
 
 ROOT = Path(__file__).resolve().parents[1]
 SIDE_PX = 96
@@ -38,22 +44,40 @@ KINDS = ("atelier", "hearth", "outpost")
 
 
 def main() -> None:
-    """Generate, run three times, print and keep one row a run."""
-    ask = argparse.ArgumentParser(description=__doc__)
+    """Generate, run, print and keep one row a run."""
+    ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ask.add_argument("--shops", type=int, default=1000)
     ask.add_argument("--products", type=int, default=200)
     ask.add_argument("--folder", type=Path, default=ROOT / ".scale")
     ask.add_argument("--workers", type=int, default=2)
+    ask.add_argument("--runs", default="first,changed,unchanged", help="which of these; or packing")
     asked = ask.parse_args()
     generate(asked.folder, asked.shops, asked.products, asked.workers)
-    shutil.rmtree(asked.folder / "store", ignore_errors=True)
-    rows = [row("first", asked)]
-    change(asked.folder)
-    rows += [row("1 % changed", asked), row("unchanged", asked)]
-    rows[2]["of the first"] = round(rows[2]["wall s"] / rows[0]["wall s"], 3)
-    (asked.folder / "results.json").write_text(json.dumps(rows, indent=1))
-    for one in rows:
-        print(json.dumps(one))
+    if asked.runs == "packing":
+        return print(json.dumps(packing(asked)))
+    results = asked.folder / f"results-{asked.shops}x{asked.products}.json"
+    rows = json.loads(results.read_text()) if results.exists() else {}
+    for name in asked.runs.split(","):
+        if name == "first":
+            shutil.rmtree(asked.folder / "store", ignore_errors=True)
+            rows = {}
+        elif name == "changed":
+            change(asked.folder)
+        before = code()
+        rows[name] = row(asked)
+        if code() != before:
+            raise SystemExit("the code changed during the run: what came of it is worth nothing")
+        rows[name]["of the first"] = round(rows[name]["wall s"] / rows["first"]["wall s"], 3)
+        results.write_text(json.dumps(rows, indent=1))
+        print(json.dumps({"run": name} | rows[name]), flush=True)
+    return None
+
+
+def code() -> str:
+    """A digest of everything that decides what a run does: with other code, an unchanged shop is not unchanged."""
+    folders = [ROOT / name for name in ("lib", "flows", "expectations", "config/models")]
+    files = sorted(file for folder in folders for file in folder.rglob("*.[pjt]*[ynml]") if file.is_file())
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
 def generate(folder: Path, n_shops: int, n_products: int, workers: int) -> None:
@@ -117,32 +141,72 @@ def change(folder: Path) -> None:
             csv.writer(file).writerows(rows)
 
 
-def row(name: str, asked: argparse.Namespace) -> dict[str, object]:
-    """One run, and its figures."""
-    began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
+def refresh(asked: argparse.Namespace, *more: str) -> dict[str, Any]:
+    """One run's report."""
     command = [sys.executable, "-W", "ignore", "-c", "from pluribus.cli import main; main()"]
-    command += ["--config", str(asked.folder / "config"), "refresh", "--json"]
+    command += ["--config", str(asked.folder / "config"), "refresh", "--json", *more]
     env = os.environ | {"METAFLOW_DATASTORE_SYSROOT_LOCAL": str(asked.folder)}
     done = subprocess.run(command, env=env, stdout=subprocess.PIPE, text=True, check=False)
+    report: dict[str, Any] = json.loads(done.stdout)
+    return report
+
+
+def row(asked: argparse.Namespace) -> dict[str, Any]:
+    """One run's figures."""
+    began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    report = refresh(asked)
     wall_s, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
-    jobs = json.loads(done.stdout)["jobs"]
-    states = Counter(job["state"] for job in jobs)
-    stage_s = {s: sum(job["seconds"].get(s, 0) for job in jobs) for s in jobs[0]["seconds"] | jobs[-1]["seconds"]}
-    overhead_s = wall_s * asked.workers - sum(stage_s.values())
+    jobs, worked_s = report["jobs"], wall_s * asked.workers
+    stages = {stage: [job["seconds"][stage] for job in jobs if stage in job["seconds"]] for stage in STAGES}
+    tasks = max(1, len(report["loads"]))
+    start_s = sum(sum(sorted(took)[-tasks:]) - tasks * median(took) for took in stages.values() if took)
+    overhead_s = worked_s - sum(map(sum, stages.values())) + start_s
     return {
-        "run": name,
         "shops": len(jobs),
         "lost": asked.shops - len(jobs),
-        **dict(states),
+        **dict(Counter(job["state"] for job in jobs)),
         "rows": sum(job["counts"].get("rows", 0) for job in jobs),
         "embedded": sum(job["counts"].get("embedded", 0) for job in jobs),
         "wall s": round(wall_s, 1),
         "CPU s": round(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 1),
         "peak MB of a process": after.ru_maxrss // 1024,
-        "overhead share": round(overhead_s / (wall_s * asked.workers), 3),
+        "tasks a step": tasks,
+        "overhead share": round(overhead_s / worked_s, 3),
         "overhead s a shop": round(overhead_s / asked.workers / max(1, len(jobs)), 3),
-        "stage s": {stage: round(seconds, 1) for stage, seconds in stage_s.items()},
+        "stage s": {stage: round(sum(took), 1) for stage, took in stages.items() if took},
     }
+
+
+def packing(asked: argparse.Namespace) -> dict[str, Any]:
+    """Seconds of the embed step's tasks, start-up and model load included: all shops in one run, and one by one.
+
+    One by one are a tenth of the shops, multiplied by 10; before each side the store is emptied, and one shop more goes
+    first, because the first run of a store also measures the model.
+    """
+    names = sorted(file.stem for file in (asked.folder / "config" / "shops").glob("*.toml"))
+    sides = {"one run": [names[1:]], "run by run": [[name] for name in names[1 :: len(names) // 10][:10]]}
+    asked_s = {}
+    for side, runs in sides.items():
+        shutil.rmtree(asked.folder / "store", ignore_errors=True)
+        refresh(asked, "--shops", names[0])
+        asked_s[side] = [embed_s(asked, refresh(asked, "--shops", ",".join(one))["run"]) for one in runs]
+    shops, alone_s = len(names) - 1, sum(asked_s["run by run"]) / 10
+    return {
+        "shops": shops,
+        "products a shop, at most": asked.products,
+        "embed s of one run": round(asked_s["one run"][0], 2),
+        "embed s of a run of one shop": round(alone_s, 2),
+        "times less": round(shops * alone_s / asked_s["one run"][0], 1),
+    }
+
+
+def embed_s(asked: argparse.Namespace, run: str) -> float:
+    """From the start to the end of a run's embed tasks, by Metaflow's own records, summed."""
+    os.environ["METAFLOW_DATASTORE_SYSROOT_LOCAL"] = str(asked.folder)
+    from metaflow import Step, namespace
+
+    namespace(None)
+    return sum((t.finished_at - t.created_at).total_seconds() for t in Step(f"RefreshFlow/{run}/embed"))
 
 
 if __name__ == "__main__":

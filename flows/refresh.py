@@ -97,11 +97,11 @@ class RefreshFlow(FlowSpec):
             chosen = [replace(shop, model=config.model(self.model or shop.model).name) for shop in chosen]
             names = sorted({shop.model for shop in chosen})
             registered = {name: models.register(self.open_store(), config.models[name]) for name in names}
-            suites = {s.vertical: validate.suites(store.open_store(config.expectations), s.vertical) for s in chosen}
+            expectations = store.open_store(config.expectations)
+            suites = {name: validate.suites(expectations, name) for name in {shop.vertical for shop in chosen}}
             expected = plan.expected_products(chosen, past)
-            packed = plan.batches(
-                chosen, expected, batch_products=config.run.batch_products, most=config.run.most_batches
-            )
+            room = {"batch_products": config.run.batch_products, "most": config.run.most_batches}
+            packed = plan.batches(chosen, expected, **room, workers=config.run.workers)
         self.batches = [
             plan.Batch(tuple(shops), config.models[shops[0].model], registered[shops[0].model], suites)
             for shops in packed

@@ -102,6 +102,21 @@ def test_only_a_changed_picture_is_fetched_again(shop: Shop) -> None:
     assert [before[k]["pictures"] != after[k]["pictures"] for k in "abc"] == [False, True, False]
 
 
+def test_a_picture_taken_by_a_run_that_died_is_in_the_next_snapshot(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The ledger has it already, so nothing is fetched; the feed is the same: the last snapshot is old all the same."""
+    first = shop.ingest()
+    (shop.folder / "pictures" / "b.jpg").write_bytes(jpeg("yellow"))
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(ingest, "_keep", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        shop.ingest()
+    again = shop.ingest()
+    assert (again.fetched, again.id != first.id) == (0, True)
+    assert shop.rows(again)["b"]["pictures"] != shop.rows(first)["b"]["pictures"]
+    assert shop.ingest().id == again.id
+
+
 def test_another_size_of_pictures_makes_other_pictures(shop: Shop) -> None:
     """Vectors are kept by a picture's content: other pixels must never answer to the old name."""
     first, again = shop.ingest(), shop.ingest(side_px=32)

@@ -39,6 +39,15 @@ def test_never_more_batches_than_metaflow_takes() -> None:
     assert sum(map(len, packed)) == 500
 
 
+@pytest.mark.parametrize(("products", "tasks"), [(40, 2), (190, 4), (3, 1)])
+def test_no_worker_is_idle_while_there_is_work_for_it(products: int, tasks: int) -> None:
+    expected = {f"s{n:03}": products - n % 3 for n in range(1_000)}
+    packed = plan.batches(shops(*expected), expected, batch_products=50_000, most=90, workers=2)
+    assert len(packed) == tasks
+    work = [sum(expected[shop.name] for shop in batch) for batch in packed]
+    assert sum(map(len, packed)) == 1_000 and max(work) - min(work) <= max(work) / 10
+
+
 def test_expected_work_is_what_is_new_not_what_is_there() -> None:
     """A large shop that changes little shares a task with small ones; under another model all of it is new again."""
     job = {"shop": "a", "model": "mini", "counts": {"rows": 1_000, "accepted": 1_000, "embedded": 30, "reused": 2_970}}

@@ -68,6 +68,13 @@ def test_a_death_loses_one_answer(child: Sandbox, deed: bytes) -> None:
     assert after not in (None, before)
 
 
+def test_no_child_knows_what_another_was_asked(child: Sandbox) -> None:
+    assert child.call(b"sys.modules.setdefault('secret', request) and 'kept'") == b"kept"
+    with closing(Sandbox("deeds:deed", {})) as other:
+        assert other.call(b"'secret' in sys.modules") == b"False"
+    assert child.call(b"'secret' in sys.modules") == b"True"
+
+
 def test_a_child_killed_from_outside(child: Sandbox) -> None:
     pid = child.call(b"os.getpid()")
     assert pid is not None

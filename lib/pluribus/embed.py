@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ class Embedded:
     reused: int  # already on the shelf
     size_bytes: int
     shared: int = 0  # encoded in this task for another shop that has the same content
-    seconds: float = 0.0  # this shop's share of the encoder's time
+    seconds: float = 0.0  # this shop's share of the task's: reading, encoding, shelving
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,9 +109,10 @@ class Pool:
         for take, by in ((self._pictures, "images"), (self._texts, "texts")):
             waiting: list[tuple[str, bytes, Any]] = []
             for shop in self._new:
-                for key, content in take(shop, claimed):
-                    waiting.append((shop, key, content))
-                    if len(waiting) >= self._batch:
+                contents = take(shop, claimed)
+                while piece := self._read(shop, contents, self._batch - len(waiting)):
+                    waiting += piece
+                    if len(waiting) == self._batch:
                         self._turn(by, waiting, lendable)
                         waiting = []
             self._turn(by, waiting, lendable)
@@ -125,6 +127,13 @@ class Pool:
         own = set(self._borrowed[shop])
         seen, said = len(new.pictures.keys() - own), len(new.texts.keys() - own)
         return Embedded(seen, said, new.known, self._size_bytes[shop], shared, self._seconds[shop])
+
+    def _read(self, shop: str, contents: Iterator[tuple[bytes, Any]], most: int) -> list[tuple[str, bytes, Any]]:
+        """The next contents of a shop, read at its expense."""
+        began = time.perf_counter()
+        piece = [(shop, key, content) for key, content in islice(contents, most)]
+        self._seconds[shop] += time.perf_counter() - began
+        return piece
 
     def _pictures(self, shop: str, claimed: set[bytes]) -> Iterator[tuple[bytes, bytes]]:
         """A shop's pictures that no shop before it had."""
@@ -196,5 +205,7 @@ class Pool:
         """Write what is ready: in most runs one part a shop."""
         for shop, ready in self._ready.items():
             if ready:
+                began = time.perf_counter()
                 self._size_bytes[shop] += self._new[shop].shelf.add(list(ready), np.stack(list(ready.values())))
                 self._ready[shop] = {}
+                self._seconds[shop] += time.perf_counter() - began

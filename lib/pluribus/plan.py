@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from pluribus.store import Store
 SAID = "» "  # begins every line that a step means for people; `launch` shows those and hides Metaflow's
 GUESSED_PRODUCTS = 2_000  # of a shop never seen, whose feed cannot be measured from here
 SHOP_WORK = 20  # of a shop in which nothing is new, in products: what it costs to find that out
+WORTH_A_TASK = 5_000  # products: below, starting another task costs more than the idle worker would save
 APART = 50  # times its own size that another shop of its batch may have
 MOST_TAGGED = 30
 READERS = 16
@@ -40,7 +43,11 @@ class Batch:
 
     def shop(self, name: str) -> Shop:
         """The shop of this name."""
-        return next(shop for shop in self.shops if shop.name == name)
+        return self._by_name[name]
+
+    @cached_property
+    def _by_name(self) -> dict[str, Shop]:
+        return {shop.name: shop for shop in self.shops}
 
 
 def choose(shops: Mapping[str, Shop], wanted: str, *, past: Sequence[Mapping[str, Any]], now: datetime) -> list[Shop]:
@@ -62,13 +69,19 @@ def choose(shops: Mapping[str, Shop], wanted: str, *, past: Sequence[Mapping[str
     return chosen
 
 
-def batches(shops: Sequence[Shop], expected: Mapping[str, int], *, batch_products: int, most: int) -> list[list[Shop]]:
+def batches(
+    shops: Sequence[Shop], expected: Mapping[str, int], *, batch_products: int, most: int, workers: int = 1
+) -> list[list[Shop]]:
     """Pack shops, first fit by decreasing expected products, one model per batch, in at most `most` batches.
 
+    They are as many as there are workers, or a multiple, and about equal: none is idle while there is work for it.
     Shops share a batch with others of up to `APART` times their size only, and the small batches start first: a step of
     a batch ends with its largest shop, and nobody should wait for one of a hundred times its own size.
     """
-    capacity, apart = batch_products, True
+    total, largest = sum(expected[shop.name] for shop in shops), max((expected[shop.name] for shop in shops), default=0)
+    wanted = min(ceil(total / batch_products / workers) * workers, total // WORTH_A_TASK) or 1
+    capacity = min(batch_products, ceil(total / wanted) + largest)  # with so much room first fit needs no batch more
+    apart = True
     while True:
         groups = [group for model in _by_model(shops) for group in (_by_size(model, expected) if apart else [model])]
         packed = [batch for group in groups for batch in _first_fit(group, expected, capacity)]

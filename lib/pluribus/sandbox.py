@@ -6,18 +6,26 @@ above the three it has, and the one it may be handed), to write files and to dum
 variables, so no credentials. CPU time is limited per request. When it dies, is killed or hangs, that one request has
 no answer, and the next gets a new child.
 
-Not promised: code that runs inside the child can still make system calls that need no new descriptor.
+A child is a fork of a template: a process that imported what the function needs and never saw a request. Importing
+costs 0.2 CPU-s, a fork a hundredth of it, and a run starts children for thousands of shops.
+
+Not promised: code that runs inside the child can still make system calls that need no new descriptor; and children of
+one template have their memory at the same addresses.
 """
 
+import atexit
 import json
 import os
 import resource
+import signal
 import socket
 import struct
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -26,6 +34,8 @@ from typing import Any
 from pluribus.errors import RunError
 
 LENGTH = struct.Struct(">Q")
+HANDLE = 3  # the number under which a child has the file that it was handed
+ORDER_BYTES = 2**16
 #: glibc otherwise gives the memory of each picture back and fetches it again: 830 page faults and a third to a half of
 #: the decode time of a 540 x 720 photograph.
 MALLOC = {"MALLOC_TRIM_THRESHOLD_": str(2**28), "MALLOC_MMAP_THRESHOLD_": str(2**25)}
@@ -35,8 +45,8 @@ MALLOC |= {"ARROW_DEFAULT_MEMORY_POOL": "system"}
 START = """
 import os, sys
 sys.path[:] = sys.argv[1].split(os.pathsep)
-from pluribus.sandbox import serve
-serve(*sys.argv[2:])
+from pluribus.sandbox import stand_by
+stand_by(*sys.argv[2:])
 """
 
 
@@ -60,12 +70,14 @@ class Sandbox:
         cpu_s         CPU-seconds per request
         timeout_s     seconds per request, by the clock of the parent
         most_bytes    of an answer
-        handle        an open file that the child keeps, under the same number
+        handle        an open file that the child gets as its descriptor HANDLE
         """
-        self._handles = () if handle is None else (handle,)
-        self._command = [function, json.dumps(options), str(memory_bytes), str(cpu_s)]
+        self._handles = [] if handle is None else [handle]
+        self._function = function
+        self._order = {"options": options, "memory_bytes": memory_bytes, "cpu_s": cpu_s}
         self._timeout_s, self._most_bytes = timeout_s, most_bytes
-        self._process: subprocess.Popen[bytes] | None = None
+        self._template: _Template | None = None
+        self._pid = 0
         self._link: socket.socket | None = None
 
     def call(self, request: bytes) -> bytes | None:
@@ -85,41 +97,129 @@ class Sandbox:
         """End the child; a later call starts another."""
         if self._link is not None:
             self._link.close()
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-        self._process = self._link = None
+        if self._template is not None:
+            self._template.end(self._pid)
+        self._template = self._link = None
 
     def _start(self) -> socket.socket:
         self._link, theirs = socket.socketpair()
-        complaint = ""
         try:
             with theirs:
-                self._process = subprocess.Popen(  # noqa: S603  our own interpreter and code
-                    [sys.executable, "-I", "-S", "-c", START, _import_path(), *self._command],
-                    stdin=theirs.fileno(),
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,
-                    pass_fds=self._handles,
-                    env=MALLOC | {name: os.environ[name] for name in ("LD_LIBRARY_PATH", "PATH") if name in os.environ},
-                )
+                self._template = _template(self._function, self._order["options"])
+                self._pid = self._template.child(self._order, [theirs.fileno(), *self._handles])
             complaint = _receive(self._link, self._timeout_s, self._most_bytes).decode()
         except OSError as error:
             complaint = str(error)
         if complaint:
             self.close()
-            raise RunError(f"no child process for {self._command[0]}: {complaint}", do="run `pluribus doctor`")
+            raise RunError(f"no child process for {self._function}: {complaint}", do="run `pluribus doctor`")
         return self._link
 
 
-def serve(function: str, options: str, memory_bytes: str, cpu_s: str) -> None:
-    """The child's whole life: get ready, give up rights, answer until the parent goes."""
+class _Template:
+    """The process whose forks are our children of one function; it also ends them, so that no pid can be mistaken."""
+
+    def __init__(self, function: str, options: dict[str, Any]) -> None:
+        self._turn = threading.Lock()
+        self._link, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            self._process = subprocess.Popen(  # noqa: S603  our own interpreter and code
+                [sys.executable, "-I", "-S", "-c", START, _import_path(), function, json.dumps(options)],
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env=MALLOC | {name: os.environ[name] for name in ("LD_LIBRARY_PATH", "PATH") if name in os.environ},
+            )
+        self._link.settimeout(60.0)
+        complaint = self._link.recv(ORDER_BYTES).decode() or "it died"
+        if complaint != "ready":
+            self.close()
+            raise OSError(complaint)
+        atexit.register(self.close)
+
+    def child(self, order: dict[str, Any], handles: list[int]) -> int:
+        """Fork a child that answers on the first of `handles`; returns its pid. Raises OSError."""
+        return self._told(order, handles)
+
+    def end(self, pid: int) -> None:
+        """Kill a child, if it still lives, and forget it."""
+        with suppress(OSError):  # the template is gone, and with it its children's only friend: they read an end
+            self._told({"end": pid}, [])
+
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def close(self) -> None:
+        self._link.close()
+        self._process.kill()
+        self._process.wait()
+
+    def _told(self, order: dict[str, Any], handles: list[int]) -> int:
+        with self._turn:
+            socket.send_fds(self._link, [json.dumps(order).encode()], handles)
+            answer = self._link.recv(ORDER_BYTES)
+        if not answer:
+            raise ConnectionResetError("the template is gone")
+        return int(answer)
+
+
+_templates: dict[tuple[int, str, str], _Template] = {}
+_making = threading.Lock()
+
+
+def _template(function: str, options: dict[str, Any]) -> _Template:
+    """The template of a function in this process; `options` are for its rehearsal."""
+    name = (os.getpid(), function, _import_path())
+    with _making:
+        if name not in _templates or not _templates[name].alive():
+            _templates[name] = _Template(function, options)
+        return _templates[name]
+
+
+def stand_by(function: str, options: str) -> None:
+    """The template's whole life: load what is loaded on demand, then fork children until the parent goes."""
     link = socket.socket(fileno=0)
     try:
         module, name = function.split(":")
-        answer: Callable[[bytes], bytes] = partial(getattr(import_module(module), name), **json.loads(options))
-        answer(b"")  # loads what is loaded on demand, while files can still be opened
-        _limit(int(memory_bytes))
+        answer: Callable[..., bytes] = getattr(import_module(module), name)
+        answer(b"", **json.loads(options))
+    except Exception as error:  # noqa: BLE001  whatever it is, the parent must hear it
+        link.send(f"{type(error).__name__}: {error}".encode()[: ORDER_BYTES // 2])
+        return
+    link.send(b"ready")
+    while True:
+        said, handles, *_ = socket.recv_fds(link, ORDER_BYTES, 2)
+        if not said:
+            return
+        order = json.loads(said)
+        if "end" in order:
+            os.kill(order["end"], signal.SIGKILL)  # ours, and not yet waited for: nobody else can have this pid
+            pid, _ = os.waitpid(order["end"], 0)
+        else:
+            pid = os.fork()
+        if pid == 0:
+            try:
+                serve(answer, handles, **order)
+            finally:
+                os._exit(1)
+        for handle in handles:
+            os.close(handle)
+        link.send(str(pid).encode())
+
+
+def serve(
+    answer: Callable[..., bytes], handles: list[int], options: dict[str, Any], memory_bytes: int, cpu_s: int
+) -> None:
+    """The child's whole life: get ready, give up rights, answer until the parent goes."""
+    for handle, number in zip(handles, (0, HANDLE), strict=False):
+        if handle != number:
+            os.dup2(handle, number)  # 0 was the template's own
+            os.close(handle)
+    link = socket.socket(fileno=0)
+    ready: Callable[[bytes], bytes] = partial(answer, **options)
+    try:
+        ready(b"")
+        _limit(memory_bytes)
     except Exception as error:  # noqa: BLE001  whatever it is, the parent must hear it
         _send(link, f"{type(error).__name__}: {error}".encode(), None)
         return
@@ -131,8 +231,8 @@ def serve(function: str, options: str, memory_bytes: str, cpu_s: str) -> None:
             return
         used_s = time.process_time()
         _, most_s = resource.getrlimit(resource.RLIMIT_CPU)
-        resource.setrlimit(resource.RLIMIT_CPU, (_within(int(used_s) + 1 + int(cpu_s), most_s), most_s))
-        _send(link, answer(request), None)
+        resource.setrlimit(resource.RLIMIT_CPU, (_within(int(used_s) + 1 + cpu_s, most_s), most_s))
+        _send(link, ready(request), None)
 
 
 def _limit(memory_bytes: int) -> None:

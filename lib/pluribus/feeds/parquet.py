@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from pluribus.errors import FeedError
 from pluribus.feeds import raws, streams
-from pluribus.sandbox import Sandbox
+from pluribus.sandbox import HANDLE, Sandbox
 
 CHILD = "pluribus.feeds.parquet:answer"
 BATCH_ROWS = 500
@@ -35,7 +35,7 @@ def opened(open_bytes: Callable[[], IO[bytes]], most_names: int) -> Iterator["As
         file.flush()
         handle = os.open(f"/proc/self/fd/{file.fileno()}", os.O_RDONLY)  # the child shall not write
         try:
-            options = {"handle": handle, "most_names": most_names}
+            options = {"most_names": most_names}
             with closing(Sandbox(CHILD, options, handle=handle, most_bytes=ANSWER_BYTES)) as child:
                 yield Asked(child, file.tell())
         finally:
@@ -78,13 +78,13 @@ class Asked:
 _reading: dict[str, Any] = {}
 
 
-def answer(question: bytes, *, handle: int, most_names: int) -> bytes:
+def answer(question: bytes, *, most_names: int) -> bytes:
     """What the parent asks of the file: "names", or its next "rows". Nothing at all is a rehearsal."""
     try:
         if not question:
             said = _rehearsal()
         elif question == b"names":
-            said = {"names": _opened(handle, most_names).schema_arrow.names}
+            said = {"names": _opened(most_names).schema_arrow.names}
         else:
             said = next(_reading["rows"])
     except FeedError as error:
@@ -96,10 +96,10 @@ def answer(question: bytes, *, handle: int, most_names: int) -> bytes:
     return json.dumps(said).encode()
 
 
-def _opened(handle: int, most_names: int) -> Any:
+def _opened(most_names: int) -> Any:
     import pyarrow.parquet as pq
 
-    file = pq.ParquetFile(os.fdopen(handle, "rb", closefd=False), buffer_size=2**20, pre_buffer=False)
+    file = pq.ParquetFile(os.fdopen(HANDLE, "rb", closefd=False), buffer_size=2**20, pre_buffer=False)
     schema = file.schema_arrow
     if len(schema.names) > most_names:
         raise FeedError(f"the file has {len(schema.names):,} columns", expected=f"at most {most_names:,}")
