@@ -74,7 +74,7 @@ class Sandbox:
         """
         self._handles = [] if handle is None else [handle]
         self._function = function
-        self._order = {"options": options, "memory_bytes": memory_bytes, "cpu_s": cpu_s}
+        self._order: dict[str, Any] = {"options": options, "memory_bytes": memory_bytes, "cpu_s": cpu_s}
         self._timeout_s, self._most_bytes = timeout_s, most_bytes
         self._template: _Template | None = None
         self._pid = 0
