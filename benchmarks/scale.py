@@ -206,7 +206,8 @@ def embed_s(asked: argparse.Namespace, run: str) -> float:
     from metaflow import Step, namespace
 
     namespace(None)
-    return sum((t.finished_at - t.created_at).total_seconds() for t in Step(f"RefreshFlow/{run}/embed"))
+    seconds = [(task.finished_at - task.created_at).total_seconds() for task in Step(f"RefreshFlow/{run}/embed")]
+    return float(sum(seconds))
 
 
 if __name__ == "__main__":

@@ -188,8 +188,8 @@ def test_real_decoders_survive_their_killing(folder: Path, monkeypatch: pytest.M
     call, calls = Sandbox.call, iter(range(1000))
 
     def killed(self: Sandbox, request: bytes) -> bytes | None:
-        if next(calls) % 50 == 20 and self._process is not None:
-            os.kill(self._process.pid, signal.SIGKILL)
+        if next(calls) % 50 == 20 and self._link is not None:
+            os.kill(self._pid, signal.SIGKILL)
         return call(self, request)
 
     monkeypatch.setattr(Sandbox, "call", killed)
