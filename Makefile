@@ -63,13 +63,11 @@ PRODUCTS ?= 200
 scale: install ## SHOPS=1000 x PRODUCTS=200 in one run: first, 1 % changed, unchanged
 	$(BIN)/python benchmarks/scale.py --shops $(SHOPS) --products $(PRODUCTS)
 
-<<<<<<< HEAD
 fairness: install ## whether a shop of 100 times the others' size delays them
 	$(BIN)/python benchmarks/fairness.py
-=======
+
 packing: install ## seconds of the embed step: 100 small shops in one run, and one by one
 	$(BIN)/python benchmarks/scale.py --shops 101 --products 20 --folder .packing --runs packing
->>>>>>> 5067b71 (Children are forks of a template; tasks for every worker; the scale benchmark counts start-up and sees its code change)
 
 million: install ## one shop of PRODUCTS=1000000 through every stage; a call that was cut short goes on
 	$(BIN)/python benchmarks/million.py --products $(or $(filter-out 200,$(PRODUCTS)),1000000)
