@@ -83,6 +83,13 @@ def test_a_child_killed_from_outside(child: Sandbox) -> None:
     assert child.call(b"2") == b"2"
 
 
+def test_a_template_that_died_is_replaced(child: Sandbox) -> None:
+    assert child.call(b"os.kill(os.getppid(), signal.SIGKILL)") == b"None"
+    assert child.call(b"1") == b"1"  # it lives on by itself
+    child.close()
+    assert child.call(b"2") == b"2"
+
+
 def test_a_child_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "deeds.py").write_text(DEEDS)
     monkeypatch.syspath_prepend(str(tmp_path))

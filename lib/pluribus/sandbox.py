@@ -156,11 +156,12 @@ class _Template:
 
     def _told(self, order: dict[str, Any], handles: list[int]) -> int:
         with self._turn:
-            socket.send_fds(self._link, [json.dumps(order).encode()], handles)
-            answer = self._link.recv(ORDER_BYTES)
-        if not answer:
-            raise ConnectionResetError("the template is gone")
-        return int(answer)
+            try:
+                socket.send_fds(self._link, [json.dumps(order).encode()], handles)
+                return int(self._link.recv(ORDER_BYTES))
+            except (OSError, ValueError) as error:  # an answer that came late would be taken for the next one's
+                self.close()
+                raise ConnectionResetError("the template is gone") from error
 
 
 _templates: dict[tuple[int, str, str], _Template] = {}
