@@ -41,7 +41,7 @@ def table() -> str:
     lines = ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
     for result in found["results"].values():
         for number, goal in enumerate(result["goals"]):
-            said = result["means"] if number == 0 else ""
+            said = "" if number else f"{result['means']} (rounds: {result['rounds']})"
             lines.append("| " + " | ".join([said, *_cells(goal, result["sides"])]) + " |")
     machines = sorted({(result["machine"], result["on"]) for result in found["results"].values()})
     versions = ", ".join(f"{library} {number}" for library, number in found["libraries"].items())
