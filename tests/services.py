@@ -16,7 +16,7 @@ SHOPS = ("atelier", "hearth", "outpost")
 class Service:
     """A service in a process of its own, over its own copy of a store."""
 
-    def __init__(self, store: Store, *options: str) -> None:
+    def __init__(self, store: Store, *options: str, shops: tuple[str, ...] = SHOPS) -> None:
         self.store = store
         command = [sys.executable, "-c", "from pluribus.cli import main; main()", "--store", store.url, "serve"]
         self.process = subprocess.Popen([*command, "--port", "0", *options], stdout=subprocess.PIPE, text=True)
@@ -26,7 +26,7 @@ class Service:
         if not self.url:
             self.process.communicate(timeout=30)
             pytest.fail(f"the service did not start: {told}")
-        self.keys = {shop: keys.new(store, shop) for shop in SHOPS}
+        self.keys = {shop: keys.new(store, shop) for shop in shops}
         self.operator = keys.new(store)
         self.client = httpx.Client(base_url=self.url, timeout=60, trust_env=False)
 

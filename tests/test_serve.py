@@ -1,6 +1,5 @@
 """The service answers what the library answers, to whom it may, and fails in one shape."""
 
-import base64
 import hashlib
 import json
 import shutil
@@ -10,13 +9,11 @@ from contextlib import suppress
 from typing import Any
 
 import httpx
-import numpy as np
 import pytest
 from services import SHOPS, Service
 from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
-from pluribus import classify, compare, explain, pictures, recommend, search, suggest
 from pluribus.cli import app
 from pluribus.search.terms import _child
 from pluribus.serve import Limits, create_app, keys
@@ -47,88 +44,6 @@ def command(service: Service, *arguments: str) -> Any:
     done = CliRunner().invoke(app, ["--store", service.store.url, *arguments, "--json"])
     assert done.exit_code == 0, done.output
     return json.loads(done.stdout)
-
-
-def near(a: list[tuple[str, float]], b: list[tuple[str, float]]) -> bool:
-    """The same products in the same order with the same scores, but for rounding."""
-    return [name for name, _ in a] == [name for name, _ in b] and all(
-        abs(x - y) < 1e-3 for (_, x), (_, y) in zip(a, b, strict=True)
-    )
-
-
-# ---------------------------------------------------------------------------------------------- the same by every way
-
-
-@pytest.mark.parametrize("shop", SHOPS)
-def test_search_is_the_same_by_library_command_and_service(service: Service, shop: str) -> None:
-    opened = search.open(service.store, shop)
-    for query in ("red dress", "blue vase", "a light green backpack with stripes"):
-        told = service.ask(shop, "/search", query=query, k=7).json()
-        library = [(hit.product_id, hit.score) for hit in opened.query(query, 7)]
-        assert library
-        assert near([(hit["product_id"], hit["score"]) for hit in told["hits"]], library)
-        assert told["release"] == opened.release.manifest.release
-        lines = command(service, "search", shop, query, "-k", "7")
-        assert near([(line["product_id"], line["score"]) for line in lines], library)
-
-
-def picture_of(service: Service, shop: str, product_id: str) -> bytes:
-    """A picture as a stranger may send it."""
-    opened = search.open(service.store, shop)
-    (row,) = opened.get([product_id])
-    ((_, (jpeg,)),) = pictures.load(opened.release.store, row["pictures"][:1])
-    return jpeg
-
-
-def test_every_use_is_the_same_by_library_and_service(service: Service) -> None:
-    shop, product_id = "atelier", "AT-1005"
-    opened = search.open(service.store, shop)
-    jpeg = picture_of(service, shop, product_id)
-    image = base64.b64encode(jpeg).decode()
-    listed = lambda hits: [(hit.product_id, hit.score) for hit in hits]
-    heard = lambda hits: [(hit["product_id"], hit["score"]) for hit in hits]
-
-    found = service.ask(shop, "/search", image=image, query="blue", filters=["price<60"], facets=["colour"]).json()
-    wanted = opened.query([(jpeg, 1.0), "blue"], filters=["price<60"])
-    assert near(heard(found["hits"]), listed(wanted))
-    assert found["facets"] == opened.facets(["colour"], filters=["price<60"])
-
-    found = service.ask(shop, "/similar", product_id=product_id, k=4, same_category=True).json()
-    assert near(heard(found["hits"]), listed(recommend.similar(opened, product_id, 4, same_category=True)))
-
-    found = service.ask(shop, "/compare", product_id=product_id, more="darker").json()
-    path = compare.walk(opened, product_id, more="darker")
-    assert near(heard([hit for step in found["steps"] for hit in step["hits"]]), listed(path.hits))
-
-    labels = ["dress", "boot", "scarf", "hat"]
-    for of in ({"product_id": product_id}, {"image": image}, {"text": "warm for the neck"}):
-        found = service.ask(shop, "/classify", labels=labels, **of).json()
-        what = {"product_id": product_id} if "product_id" in of else {"what": [jpeg] if "image" in of else of["text"]}
-        wanted = classify.labels(opened, labels, **what)
-        assert near([(one["label"], one["share"]) for one in found["labels"]], [(w.label, w.share) for w in wanted])
-
-    found = service.ask(shop, f"/suggest?q=bl&k=4&session={product_id}").json()
-    wanted = suggest.learn(opened).complete("bl", 4, session=[product_id])
-    assert wanted
-    assert [one["text"] for one in found["completions"]] == [one.text for one in wanted]
-
-    found = service.ask(shop, "/explain", product_id=product_id, query="dark blue").json()
-    heat = explain.heat(opened, "dark blue", product_id=product_id)
-    assert np.abs(np.array(found["grid"]) - heat.grid).max() < 0.01
-    assert base64.b64decode(found["overlay"]).startswith(b"\x89PNG")
-    assert found["rank"] == explain.why(opened, "dark blue", product_id).rank
-
-
-def test_a_product_is_the_row_that_the_shop_delivered(service: Service) -> None:
-    (row,) = search.open(service.store, "hearth").get(["HE-1001"])
-    assert service.ask("hearth", "/products/HE-1001").json()["product"] == json.loads(json.dumps(row, default=str))
-
-
-def test_what_is_live_can_be_asked(service: Service) -> None:
-    told = service.ask("outpost").json()
-    manifest = search.open(service.store, "outpost").release.manifest
-    assert (told["release"], told["products"]) == (manifest.release, manifest.facts["products"])
-    assert told["trouble"] == ""
 
 
 # --------------------------------------------------------------------------------------------------------- who may
@@ -260,6 +175,19 @@ def test_too_much_is_refused_before_it_is_read(service: Service) -> None:
     with suppress(httpx.TransportError):
         stranger = service.client.post("/v1/shops/atelier/search", content=b"x" * 2**24)
         failed(stranger, 401, "unauthorised")
+
+
+def test_headers_without_an_end_are_hung_up_on(service: Service) -> None:
+    address = service.url.removeprefix("http://").split(":")
+    with socket.create_connection((address[0], int(address[1])), timeout=30) as link:
+        link.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Long: ")
+        with suppress(ConnectionError):
+            for _ in range(2**10):
+                link.sendall(b"x" * 2**16)
+            pytest.fail("64 MB of one header were taken")
+    with socket.create_connection((address[0], int(address[1])), timeout=30) as link:  # and a head of 16 KB is no sin
+        link.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Long: " + b"x" * 2**14 + b"\r\n\r\n")
+        assert link.recv(4096).startswith(b"HTTP/1.1 200 ")
 
 
 def inside(service: Service, **limits: Any) -> TestClient:

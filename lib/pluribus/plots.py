@@ -16,7 +16,7 @@ from pluribus.records import Score
 from pluribus.train.choosing import CHOSEN_BY, Candidate
 
 STAGES = ("ingest", "validate", "embed", "build", "evaluate", "publish")
-BLUE, GREY, RED = "#2b6cb0", "#a0aec0", "#c53030"
+BLUE, GREY, RED, PALE = "#2b6cb0", "#a0aec0", "#c53030", "#d6d1c9"
 MUTED = ("#3f6c8f", "#b8653f", "#5f8a5b", "#8a6a9a", "#c2a14d", "#4f9a98", "#a5485c", "#7d7468", "#93a8d0", "#d0948a",
          "#9cb57a", "#6a5a4a")  # fmt: skip
 MOST_BARS = 15
@@ -156,7 +156,7 @@ def points(found: Sequence[Mapping[str, Any]]) -> Any:
     named = sorted(counts, key=lambda group: -counts[group])[: len(MUTED)]
     rows = [dict(point) | {"group": point["group"] if point["group"] in named else "others"} for point in found]
     shown = [*named, *(["others"] if len(counts) > len(named) else [])]
-    colours = alt.Scale(domain=shown, range=[*MUTED[: len(named)], GREY])
+    colours = alt.Scale(domain=shown, range=[*MUTED[: len(named)], PALE])
     bare = {"axis": None, "scale": alt.Scale(zero=False, nice=False, padding=12)}
     chart = (
         alt.Chart(_data(rows))

@@ -38,5 +38,5 @@ def show(store: Store, shop: str) -> None:
         opened, labels, product_id=seed.product_id if seed else None, what=[picture] if picture else None, k=20
     )
     with bars:
-        looks.shares([{"word": one.label, "share": one.share, "cosine": round(one.cosine, 3)} for one in found])
+        looks.shares([{"word": one.label, "share": one.share, "cosine": one.cosine} for one in found])
         st.caption("Shares are of the words given and sum to 1; the cosine says how near a word is by itself.")

@@ -42,10 +42,10 @@ def _reasons(opened: Searcher, product_id: str, asked: str) -> None:
     why = explain.why(opened, asked, product_id)
     place = f"place {why.rank:,}" if why.rank else "beyond the first thousand"
     st.text(f"Score {why.hit.score:.3f}, {place} among the answers")
-    looks.table([{"part of the score": name, "adds": round(part, 3)} for name, part in why.hit.parts.items()])
-    looks.table([{"word": word, "brings": round(brings, 3)} for word, brings in why.words])
+    looks.shares([{"part of the score": name, "adds": part} for name, part in why.hit.parts.items()], "adds")
+    looks.table([{"word": word, "brings": brings} for word, brings in why.words])
     near = explain.concepts(opened, product_id=product_id, k=8)
-    looks.table([{"nearest words": one.word, "cosine": round(one.cosine, 3), "kind": one.kind} for one in near])
+    looks.shares([{"nearest words": one.word, "cosine": one.cosine, "kind": one.kind} for one in near], "cosine")
 
 
 @st.cache_data(max_entries=128, show_spinner="Covering the picture, piece by piece …")

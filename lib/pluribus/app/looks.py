@@ -69,13 +69,16 @@ def text(key: str, said: str) -> None:
         st.text(said)
 
 
-def table(rows: Sequence[Mapping[str, Any]], **options: Any) -> None:
-    """Rows as a data frame, whose cells are text whatever they hold."""
+def table(rows: Sequence[Mapping[str, Any]], *, column_config: Mapping[str, Any] | None = None, **options: Any) -> None:
+    """Rows as a data frame, whose cells are text whatever they hold; fractions have three places."""
     if rows:
+        fractions = [name for name, value in rows[0].items() if isinstance(value, float)]
+        config = {name: st.column_config.NumberColumn(name, format="%.3f") for name in fractions}
         clean = [
             {k: printable(v, 300) if isinstance(v, str) and k != "picture" else v for k, v in r.items()} for r in rows
         ]
-        st.dataframe(clean, hide_index=True, width="stretch", **options)
+        columns = config | dict(column_config or {})
+        st.dataframe(clean, hide_index=True, width="stretch", column_config=columns, **options)
 
 
 def shares(rows: Sequence[Mapping[str, Any]], name: str = "share") -> None:

@@ -7,7 +7,7 @@ from pluribus.app.opened import searcher
 from pluribus.search import Searcher
 from pluribus.store import Store
 
-MOST = (200, 500, 1_000, 1_500)
+MOST = (200, 500, 1_000, 2_000)
 
 
 def show(store: Store, shop: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from pluribus import answers, evaluate, inspect, plots, releases, validate
+from pluribus import answers, evaluate, findings, inspect, metrics, plots, releases, validate
 from pluribus.app import looks
 from pluribus.cards import glimpses, pages
 from pluribus.cards.thumbnails import thumbnails
@@ -49,26 +49,32 @@ def _scores(own: Store, shop: str) -> None:
     """What was measured of the live release before it went live."""
     st.subheader("How well products are found", anchor=False)
     opened = releases.open_release(own, shop=shop)
+    told = json.loads(opened.path("evaluation.json").read_bytes())
+    looks.table(findings.verdict(told))
     found = evaluate.scores_of(opened)
-    if found:
-        st.altair_chart(plots.scores(found), width="stretch")
+    telling = {n: score for n, score in found.items() if n.endswith("hits@5") or not n.endswith(tuple(metrics.METRICS))}
+    if telling:
+        st.altair_chart(plots.scores(telling), width="stretch")
+    with st.expander("Every score, and what was not measured"):
         looks.table(
             [{name: cell for name, cell in row.items() if name != "live release"} for row in plots.score_rows(found)]
         )
-    left_out = json.loads(opened.path("evaluation.json").read_bytes())["not_measured"]
-    looks.table([{"not measured": name, "because": why} for name, why in left_out.items()])
+        looks.table(findings.not_measured(told))
+    if tests := findings.behaviours(told):
+        with st.expander("How it behaves when things change, and where it fails"):
+            looks.table(tests)
 
 
 def _findings(report: Mapping[str, Any]) -> None:
     """How many rows were accepted, and what every expectation said of them."""
     st.subheader("The newest catalog", anchor=False)
-    findings = report["findings"]
-    met = sum(finding["passed"] for finding in findings)
+    judged = report["findings"]
+    met = sum(finding["passed"] for finding in judged)
     numbers = {name: f"{report[name]:,}" for name in ("rows", "accepted", "quarantined")}
     boxes = st.columns(4)
-    for box, (name, number) in zip(boxes, (numbers | {"met": f"{met} of {len(findings)}"}).items(), strict=True):
+    for box, (name, number) in zip(boxes, (numbers | {"met": f"{met} of {len(judged)}"}).items(), strict=True):
         box.metric("Expectations met" if name == "met" else name.capitalize(), number, border=True)
-    order = sorted(findings, key=lambda finding: finding["passed"])  # what failed comes first, worst first as it came
+    order = sorted(judged, key=lambda finding: finding["passed"])  # what failed comes first, worst first as it came
     looks.table(
         [
             {
@@ -120,8 +126,8 @@ def _cost(store: Store, shop: str) -> None:
                 "state": job["state"],
                 "embedded": job["counts"].get("embedded", 0),
                 "reused": job["counts"].get("reused", 0),
-                "seconds": round(sum(job["seconds"].values()), 1),
-                "MB written": round(sum(job["size_bytes"].values()) / 1e6, 1),
+                "seconds": f"{sum(job['seconds'].values()):,.1f}",
+                "MB written": f"{sum(job['size_bytes'].values()) / 1e6:,.1f}",
                 "reason": job["reason"],
             }
             for job in jobs

@@ -11,6 +11,7 @@ import os
 import shutil
 import sys
 import tempfile
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -30,8 +31,7 @@ from pluribus.records import Model
 EXPORT_COSINE = 0.9999  # least, of the export's golden vectors with torch's
 FAST_COSINE = 0.9999  # least, of pictures in bfloat16 with the same in single precision
 DIGESTS = "digests.json"
-
-
+STEP = 8  # tokens
 TRIED = 16  # pictures
 See = Callable[[np.ndarray], np.ndarray]
 
@@ -95,7 +95,7 @@ def _compiled(model: Model, folder: Path, tokenizer: Path | None) -> Encoder:
     see, read = (_feature(tower) for tower in towers)
     if towers[1].input(0).partial_shape[1].is_dynamic:
         whole = read
-        read = lambda tokens: whole(tokens[:, : int(tokens.argmax(axis=1).max()) + 1])
+        read = lambda tokens: whole(tokens[:, : _length(tokens)])
     return Encoder("", model, make_tokenizer(model, tokenizer), see, read)
 
 
@@ -118,7 +118,21 @@ def _fast(folder: Path, exact: Encoder) -> See:
 
 
 def _feature(tower: Any) -> See:
-    return lambda batch: tower.create_infer_request().infer({0: np.ascontiguousarray(batch)})[0]
+    """Each thread keeps its request, and with it the memory and plans of the shapes it has seen."""
+    own = threading.local()
+
+    def feature(batch: np.ndarray) -> np.ndarray:
+        if not hasattr(own, "request"):
+            own.request = tower.create_infer_request()
+        found: np.ndarray = own.request.infer({0: np.ascontiguousarray(batch)})[0]
+        return found
+
+    return feature
+
+
+def _length(tokens: np.ndarray) -> int:
+    """Of the longest text, up to whole steps: few shapes to plan for, and what follows an end changes nothing."""
+    return STEP * -(-(int(tokens.argmax(axis=1).max()) + 1) // STEP)
 
 
 # ----------------------------------------------------------------------------------------------------------- export

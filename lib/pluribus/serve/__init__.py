@@ -7,6 +7,7 @@
     keys      what opens a shop: random keys, of which the store holds the sha256
     shelf     releases opened on demand, swapped when another goes live, put away when memory runs short
     batching  one encoder for all shops: texts that wait are encoded together, repeated ones are remembered
+    wire      HTTP from bytes, within bounds
     routes    what can be asked, in the words of `words`
     troubles  every failure in one JSON shape
     counters  what an operator watches

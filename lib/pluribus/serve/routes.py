@@ -39,7 +39,7 @@ KEY = HTTPBearer(auto_error=False, description="A key of the shop: `pluribus key
 router = APIRouter(prefix="/v1/shops/{shop}", responses=FAILURES, dependencies=[Security(KEY)])
 
 
-def _shop(request: Request, shop: Annotated[str, Path(examples=["atelier"])]) -> str:
+async def _shop(request: Request, shop: Annotated[str, Path(examples=["atelier"])]) -> str:
     """The shop that the key was found to open."""
     opened: str = request.state.shop
     if opened != shop:
@@ -47,11 +47,12 @@ def _shop(request: Request, shop: Annotated[str, Path(examples=["atelier"])]) ->
     return opened
 
 
-def _desk(request: Request) -> Desk:
+async def _desk(request: Request) -> Desk:
     desk: Desk = request.app.state.desk
     return desk
 
 
+# Coroutines, though they wait for nothing: FastAPI gives each plain function a thread, which costs more than the rest.
 Shop = Annotated[str, Depends(_shop)]
 At = Annotated[Desk, Depends(_desk)]
 

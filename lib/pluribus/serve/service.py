@@ -1,5 +1,6 @@
 """The parts of the service put together, and the server that runs them."""
 
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -19,6 +20,7 @@ from pluribus.serve.shelf import Shelf
 from pluribus.store import Store
 
 LIMITS = Limits()
+SWITCH_S = 0.0005  # a thread may keep the interpreter no longer from the one that reads requests; Python's 5 ms add up
 ABOUT = """Search, similar items, comparisons, labels and completions of a shop's live release.
 
 Every request carries a key of its shop: `Authorization: Bearer KEY`. Every answer names the release that all of it
@@ -89,10 +91,13 @@ def run(store: Store, *, host: str, port: int, told: Callable[[str], None], **op
     """Serve until a signal; requests under way are finished first. `told` hears the address once it is ours."""
     import uvicorn
 
+    from pluribus.serve.wire import Bounded
+
+    sys.setswitchinterval(SWITCH_S)
     app = create_app(store, **options)
     config = uvicorn.Config(
         app, host=host, port=port, access_log=False, server_header=False, timeout_graceful_shutdown=20,
-        log_level="warning", h11_max_incomplete_event_size=32 * 2**10,
+        log_level="warning", loop="uvloop", http=Bounded, ws="none",
     )  # fmt: skip
     listening = config.bind_socket()
     listening.listen(config.backlog)  # who calls before the models are loaded waits, instead of being refused
