@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PLURIBUS_DATA ?= $(abspath ../shared/data)
 
-.PHONY: help install tables demo test check swaps kill faults radosgw bench scale packing million deploy-check real fairness mini app lock clean relevance transfer generated descriptions compare-report fuzz audit load
+.PHONY: help install tables demo test check swaps kill faults radosgw bench scale packing million deploy-check real fairness mini app lock clean relevance transfer generated descriptions compare-report fuzz audit load uses
 
 help: ## what each target does
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -42,6 +42,9 @@ faults: install ## real runs killed in every step, on a full disk, with the stor
 
 load: install ## searches a second of the service over 50,000 products, after `make demo`
 	$(BIN)/python benchmarks/serving.py
+
+uses: real ## every use of the five real shops by library, command and service (PLURIBUS_DATA)
+	PLURIBUS_DATA=$(PLURIBUS_DATA) PLURIBUS_REAL=.pluribus-real $(BIN)/pytest tests/test_uses.py
 
 swaps: install ## 10,000 requests to the service during 20 swaps of releases
 	PLURIBUS_SWAPS=20 PLURIBUS_REQUESTS=10000 $(BIN)/pytest -s tests/test_swaps.py

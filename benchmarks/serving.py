@@ -1,16 +1,18 @@
 """How many searches a second the service answers, how fast, and what one costs.
 
-    python benchmarks/serving.py --store .pluribus [--products 50000] [--seconds 20] [--rates 100,200,300,400]
+    python benchmarks/serving.py --store .pluribus [--seconds 20] [--rates 100,200,300,400] [--new 0.5,1]
 
 A shop is made of a published one (`make demo`): its products again and again, with their real vectors under a little
 noise, the index and the words that a refresh would build. The service runs in a process of its own. Requests leave at
 fixed times, answered or not (an open loop: a slow server cannot slow its own clients), over kept connections; a
-request's time counts from when it should have left. Half of the queries are new to the service, half were asked
-before. The generator's own cost is measured and told.
+request's time counts from when it should have left. Of the queries a stated share is new to the service, so that their
+words have to be encoded; the others are among 200 that were asked before. What the generator itself takes of the
+machine is told as well.
 """
 
 import argparse
 import asyncio
+import itertools
 import json
 import os
 import random
@@ -82,27 +84,29 @@ def request(key: str, query: str) -> bytes:
     return f"{head}Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
 
 
-def queries(n: int, seed: int) -> list[str]:
-    """Half new, half asked before (of 200)."""
-    rng = random.Random(seed)
+def queries(n: int, seed: int, new: float = 0.5) -> list[tuple[str, bool]]:
+    """Queries, and whether each is new; the others are among 200, the same for every seed."""
+    rng = random.Random(0)
     said = lambda: " ".join(
         filter(None, (rng.choice(WORDS), rng.choice(COLOURS), rng.choice(MOTIFS), rng.choice(KINDS)))
     )
     known = [said() for _ in range(200)]
-    return [rng.choice(known) if rng.random() < 0.5 else f"{said()} {rng.randrange(10**6)}" for _ in range(n)]
+    rng.seed(seed)
+    drawn = (rng.random() < new for _ in range(n))
+    return [(f"{said()} {rng.randrange(10**9)}", True) if fresh else (rng.choice(known), False) for fresh in drawn]
 
 
-async def fire(port: int, key: str, rate: float, seconds: float, seed: int) -> dict[str, Any]:
-    """Requests at a fixed rate; what came of them."""
+async def fire(port: int, key: str, rate: float, seconds: float, seed: int, new: float) -> dict[str, Any]:
+    """Requests at a fixed rate, this share of them with new words; what came of them."""
     waiting: asyncio.Queue[Any] = asyncio.Queue()
     for _ in range(CONNECTIONS):
         waiting.put_nowait(await asyncio.open_connection("127.0.0.1", port))
-    said = queries(int(rate * seconds), seed)
+    said = queries(int(rate * seconds), seed, new)
     began = time.perf_counter() + 0.1
-    took: list[float] = []
+    took: dict[bool, list[float]] = {True: [], False: []}
     bad = 0
 
-    async def one(n: int, query: str) -> None:
+    async def one(n: int, query: str, fresh: bool) -> None:
         nonlocal bad
         due = began + n / rate
         await asyncio.sleep(max(0.0, due - time.perf_counter()))
@@ -114,14 +118,18 @@ async def fire(port: int, key: str, rate: float, seconds: float, seed: int) -> d
         await reader.readexactly(length)
         waiting.put_nowait(link)
         bad += not head.startswith(b"HTTP/1.1 200")
-        took.append(time.perf_counter() - due)
+        took[fresh].append(time.perf_counter() - due)
 
-    await asyncio.gather(*(one(n, query) for n, query in enumerate(said)))
-    took.sort()
-    at = lambda share: round(1000 * took[min(len(took) - 1, int(share * len(took)))], 1)
-    reached = len(took) / (time.perf_counter() - began)
-    return {"asked/s": rate, "answered/s": round(reached), "not 200": bad, "p50 ms": at(0.5), "p95 ms": at(0.95),
-            "p99 ms": at(0.99)}  # fmt: skip
+    await asyncio.gather(*(one(n, *query) for n, query in enumerate(said)))
+    reached, every = len(said) / (time.perf_counter() - began), took[True] + took[False]
+    return {"asked/s": rate, "new": new, "answered/s": round(reached), "not 200": bad, "p50 ms": at(every, 0.5),
+            "p95 ms": at(every, 0.95), "p99 ms": at(every, 0.99), "p95 ms of new": at(took[True], 0.95),
+            "p95 ms of known": at(took[False], 0.95)}  # fmt: skip
+
+
+def at(seconds: list[float], share: float) -> float | str:
+    """A quantile in milliseconds."""
+    return round(1000 * sorted(seconds)[min(len(seconds) - 1, int(share * len(seconds)))], 1) if seconds else ""
 
 
 def cpu_s(pid: int) -> float:
@@ -130,8 +138,8 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def measure(store: Path, rates: list[float], seconds: float) -> list[dict[str, Any]]:
-    """The service over the store, at each rate."""
+def measure(store: Path, rates: list[float], seconds: float, shares: list[float]) -> list[dict[str, Any]]:
+    """The service over the store, at each rate and share of new queries."""
     from pluribus.serve import keys
     from pluribus.store import open_store
 
@@ -141,11 +149,11 @@ def measure(store: Path, rates: list[float], seconds: float) -> list[dict[str, A
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout
         port = int(server.stdout.readline().split("http://127.0.0.1:")[1].split()[0])
-        asyncio.run(fire(port, key, 20, 5, seed=0))  # opens the release, warms up
+        asyncio.run(fire(port, key, 50, 8, seed=0, new=0.2))  # opens the release, asks what is known later
         rows = []
-        for n, rate in enumerate(rates, 1):
+        for n, (new, rate) in enumerate(itertools.product(shares, rates), 1):
             before, mine = cpu_s(server.pid), time.process_time()
-            row = asyncio.run(fire(port, key, rate, seconds, seed=n))
+            row = asyncio.run(fire(port, key, rate, seconds, seed=n, new=new))
             row["server CPU ms/search"] = round(1000 * (cpu_s(server.pid) - before) / (rate * seconds), 2)
             row["generator CPU ms/search"] = round(1000 * (time.process_time() - mine) / (rate * seconds), 2)
             print(row, flush=True)
@@ -165,10 +173,12 @@ def main() -> None:
     parser.add_argument("--products", type=int, default=50_000)
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--rates", default="100,200,300,400")
+    parser.add_argument("--new", default="0.5,1", help="shares of queries that were not asked before")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="pluribus-bench-") as folder:
         make_shop(options.store, Path(folder) / "store", options.products)
-        rows = measure(Path(folder) / "store", [float(rate) for rate in options.rates.split(",")], options.seconds)
+        rates, shares = ([float(part) for part in text.split(",")] for text in (options.rates, options.new))
+        rows = measure(Path(folder) / "store", rates, options.seconds, shares)
     lines = ["| " + " | ".join(rows[0]) + " |", "|" + "---|" * len(rows[0])]
     lines += ["| " + " | ".join(map(str, row.values())) + " |" for row in rows]
     results = Path(__file__).parent / "results"

@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import pytest
 from fleets import Fleet, fleet
+from strangers import dialled, fetcher, server  # noqa: F401 - fixtures
 
 from pluribus.store import Store, open_store
 
