@@ -91,13 +91,13 @@ def run(store: Store, *, host: str, port: int, told: Callable[[str], None], **op
     """Serve until a signal; requests under way are finished first. `told` hears the address once it is ours."""
     import uvicorn
 
-    from pluribus.serve.wire import Bounded
+    from pluribus.serve.wire import bounded
 
     sys.setswitchinterval(SWITCH_S)
     app = create_app(store, **options)
     config = uvicorn.Config(
         app, host=host, port=port, access_log=False, server_header=False, timeout_graceful_shutdown=20,
-        log_level="warning", loop="uvloop", http=Bounded, ws="none",
+        log_level="warning", loop="uvloop", http=bounded(), ws="none",
     )  # fmt: skip
     listening = config.bind_socket()
     listening.listen(config.backlog)  # who calls before the models are loaded waits, instead of being refused

@@ -1,30 +1,31 @@
-"""HTTP on the wire: uvicorn's fast parser, which has no limit of its own on what comes before a body."""
+"""HTTP on the wire: uvicorn's parser in C, which has no limit of its own on what comes before a body."""
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from typing import Any
 
 MOST_HEAD = 32 * 2**10  # bytes of a request line and its headers
 
 
-class Bounded(HttpToolsProtocol):
-    """A connection that is closed when its caller's headers do not come to an end."""
+def bounded() -> type[Any]:
+    """uvicorn's protocol, but that it hangs up on a caller whose headers do not come to an end."""
+    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-    _head_bytes = 0
-    _in_body = False
+    class Bounded(HttpToolsProtocol):
+        head_bytes, in_body = 0, False
 
-    def data_received(self, data: bytes) -> None:
-        """asyncio. Counted by pieces as they come, so a head may be a piece longer."""
-        if not self._in_body:
-            self._head_bytes += len(data)
-        super().data_received(data)
-        if self._head_bytes > MOST_HEAD and not self.transport.is_closing():
-            self.transport.close()
+        def data_received(self, data: bytes) -> None:
+            """Bytes count as they come, so that a head may be one piece longer."""
+            if not self.in_body:
+                self.head_bytes += len(data)
+            super().data_received(data)
+            if self.head_bytes > MOST_HEAD and not self.transport.is_closing():
+                self.transport.close()
 
-    def on_headers_complete(self) -> None:
-        """httptools."""
-        self._in_body, self._head_bytes = True, 0
-        super().on_headers_complete()
+        def on_headers_complete(self) -> None:
+            self.in_body, self.head_bytes = True, 0
+            super().on_headers_complete()
 
-    def on_message_complete(self) -> None:
-        """httptools."""
-        self._in_body = False
-        super().on_message_complete()
+        def on_message_complete(self) -> None:
+            self.in_body = False
+            super().on_message_complete()
+
+    return Bounded
