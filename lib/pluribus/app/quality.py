@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from pluribus import answers, evaluate, findings, inspect, metrics, plots, releases, validate
+from pluribus import answers, evaluate, findings, inspect, plots, releases, validate
 from pluribus.app import looks
 from pluribus.cards import glimpses, pages
 from pluribus.cards.thumbnails import thumbnails
@@ -14,6 +14,7 @@ from pluribus.errors import CatalogRejected
 from pluribus.store import Store
 
 REFUSED_SHOWN, REFUSED_PACKS = 50, 2
+TELLING = (" hits@5", " F1")  # scores that are drawn
 
 
 def show(store: Store, shop: str) -> None:
@@ -50,9 +51,13 @@ def _scores(own: Store, shop: str) -> None:
     st.subheader("How well products are found", anchor=False)
     opened = releases.open_release(own, shop=shop)
     told = json.loads(opened.path("evaluation.json").read_bytes())
-    looks.table(findings.verdict(told))
+    verdict = findings.verdict(told)
+    if any(row["because"] for row in verdict):
+        looks.table(verdict)
+    else:
+        st.text(f"The gate's verdict: {verdict[0]['verdict']}")
     found = evaluate.scores_of(opened)
-    telling = {n: score for n, score in found.items() if n.endswith("hits@5") or not n.endswith(tuple(metrics.METRICS))}
+    telling = {name: score for name, score in found.items() if name.endswith(TELLING) and "macro" not in name}
     if telling:
         st.altair_chart(plots.scores(telling), width="stretch")
     with st.expander("Every score, and what was not measured"):
