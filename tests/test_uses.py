@@ -93,17 +93,26 @@ class Asked:
 
     @cached_property
     def row(self) -> dict[str, Any]:
-        """A product with a price, in a category that others share, and with a picture where the shop has any."""
+        """A product in a category that others share, with a price and a picture where the shop has any."""
         rows, has_image = self.opened.products, self.opened.space.has_image
-        said, priced = rows["category"].to_pylist(), rows["price"].is_valid().to_pylist()
-        n_of, seen = Counter(said), has_image if has_image.any() else ~has_image
-        places = [n for n, name in enumerate(said) if name and n_of[name] > 1 and priced[n] and seen[n]]
+        said, has_price = rows["category"].to_pylist(), np.array(rows["price"].is_valid().to_pylist())
+        n_of = Counter(said)
+        fit = np.array([bool(name) and n_of[name] > 1 for name in said])
+        for wanted in (has_image, has_price):
+            fit &= wanted | ~wanted.any()
+        places = np.flatnonzero(fit).tolist()
         product_id = rows["product_id"][places[len(places) // 2]].as_py()
         return self.opened.get([product_id])[0]
 
     @property
     def product_id(self) -> str:
         return str(self.row["product_id"])
+
+    @property
+    def limits(self) -> list[str]:
+        """Filters that this product meets."""
+        price = self.row["price"]
+        return [f"category^={self.row['category'].split(' > ')[0]}", *([] if price is None else [f"price<={price}"])]
 
     @property
     def query(self) -> str:
@@ -149,14 +158,13 @@ def test_words(asked: Asked) -> None:
 
 
 def test_a_picture_with_words_under_filters_and_facets(asked: Asked) -> None:
-    price, leaf = f"price<={asked.row['price']}", asked.row["category"].split(" > ")[0]
-    limits = [price, f"category^={leaf}"]
+    limits = asked.limits
     found = asked.opened.query([(asked.picture, 1.0), asked.query], 5, filters=limits)
     counts = asked.opened.facets(["availability", "brand"], filters=limits)
     told = asked.told("/search", image=asked.image, query=asked.query, k=5, filters=limits, facets=list(counts))
     assert near(of(told["hits"]), of(found))
     assert told["facets"] == counts
-    options = ["--image", str(asked.picture), "-f", price, "--category", leaf, "-k", "5", "--facets"]
+    options = ["--image", str(asked.picture), "-k", "5", "--facets", *(part for one in limits for part in ("-f", one))]
     said = asked.said("search", asked.query, *options)
     assert near(of(said["hits"]), of(found))
     assert {name: said["facets"][name] for name in counts} == counts
@@ -170,11 +178,12 @@ def test_weighted_terms(asked: Asked) -> None:
 
 
 def test_similar(asked: Asked) -> None:
-    options: dict[str, Any] = {"filters": [f"category^={asked.row['category'].split(' > ')[0]}"], "price_within": 0.9}
-    found = of(recommend.similar(asked.opened, asked.product_id, 4, **options))
-    assert near(of(asked.told("/similar", product_id=asked.product_id, k=4, **options)["hits"]), found)
-    said = asked.said("similar", asked.product_id, "-k", "4", "-f", *options["filters"], "--price-within", "0.9")
-    assert near(of(said), found)
+    within = None if asked.row["price"] is None else 0.9
+    limits: dict[str, Any] = {"filters": asked.limits[:1], "price_within": within}
+    found = of(recommend.similar(asked.opened, asked.product_id, 4, **limits))
+    assert near(of(asked.told("/similar", product_id=asked.product_id, k=4, **limits)["hits"]), found)
+    options = ["-k", "4", "-f", *asked.limits[:1], *(["--price-within", str(within)] if within else [])]
+    assert near(of(asked.said("similar", asked.product_id, *options)), found)
 
 
 def test_similar_to_a_picture(asked: Asked) -> None:
