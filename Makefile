@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PLURIBUS_DATA ?= $(abspath ../shared/data)
 
-.PHONY: help install tables demo test check swaps kill faults radosgw bench scale packing million deploy-check real fairness mini app lock clean relevance transfer generated descriptions compare-report fuzz audit load uses
+.PHONY: help install tables demo test check swaps kill faults radosgw bench scale packing million deploy-check real fairness mini app lock clean judge relevance transfer generated descriptions compare-report fuzz audit load uses
 
 help: ## what each target does
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -54,6 +54,9 @@ radosgw: install ## the store's tests against Ceph's S3 gateway, a second opinio
 
 bench: install ## ours beside peers, floors and roofs: a table and a chart into benchmarks/results/
 	$(BIN)/python benchmarks/run.py
+
+judge: real ## everything that is measured of each real shop, printed; charts into benchmarks/results/ (PLURIBUS_DATA)
+	PLURIBUS_DATA=$(PLURIBUS_DATA) $(BIN)/pluribus --config config/real evaluate all --png benchmarks/results
 
 relevance: install ## search and type-ahead on real judgements: tables (PLURIBUS_DATA; after `make real`)
 	PLURIBUS_DATA=$(PLURIBUS_DATA) $(BIN)/python benchmarks/relevance.py

@@ -28,7 +28,9 @@ from types import SimpleNamespace
 import numpy as np
 import pyarrow as pa
 
-from pluribus import lexical, search, suggest, texts
+from pluribus import lexical, relevance, search, suggest, texts
+from pluribus.feeds import logs
+from pluribus.records import Limits
 from pluribus.search.terms import Encodes
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -37,43 +39,16 @@ WEIGHTS = (0.5, 0.6, 0.7, 0.8, 0.9)
 HOMEDEPOT_QUERIES = 500
 
 
-def dcg(gains: np.ndarray) -> float:
-    """Discounted gain of a ranking."""
-    return float((gains / np.log2(np.arange(2, len(gains) + 2))).sum())
-
-
-def ndcg(gains: np.ndarray, of_all: np.ndarray) -> float:
-    """Of the first ten, against the best order of all that were judged."""
-    return dcg(gains[:10]) / dcg(np.sort(of_all)[::-1][:10])
-
-
 def judge(score: Callable[[int], np.ndarray], judged: list[dict[int, float]], good: float) -> tuple[float, ...]:
-    """nDCG@10 judged, nDCG@10 of all, MRR@10 of all, over queries with at least one product of gain `good`."""
-    rows = []
-    for query, gains in enumerate(judged):
-        scores, places = score(query), np.array(list(gains))
-        of_all = np.array(list(gains.values()))
-        among = places[np.argsort(-scores[places], kind="stable")]
-        first = top(scores, 10)
-        said = np.array([gains.get(int(place), 0.0) for place in first])
-        hit = np.flatnonzero(said >= good)
-        rows.append((ndcg(np.array([gains[int(p)] for p in among]), of_all), ndcg(said, of_all),
-                     1 / (hit[0] + 1) if len(hit) else 0.0))  # fmt: skip
-    return tuple(np.mean(rows, axis=0))
-
-
-def top(scores: np.ndarray, k: int) -> np.ndarray:
-    """Positions of the k best, best first."""
-    found = np.argpartition(-scores, k)[:k]
-    best: np.ndarray = found[np.argsort(-scores[found], kind="stable")]
-    return best
+    """nDCG@10 judged, nDCG@10 of all, MRR@10 of all, over queries with at least one product of gain above `good`."""
+    return tuple(np.mean([relevance.one(score(n), gains, good) for n, gains in enumerate(judged)], axis=0))
 
 
 def rrf(one: np.ndarray, other: np.ndarray, k: int = 60, pool: int = 1_000) -> np.ndarray:
     """Reciprocal rank fusion, the usual way to join rankings whose scores do not compare."""
     fused = np.zeros(len(one))
     for scores in (one, other):
-        best = top(scores, pool)
+        best = relevance.top(scores, pool)
         best = best[scores[best] > 0]
         fused[best] += 1 / (k + 1 + np.arange(len(best)))
     return fused
@@ -102,21 +77,18 @@ def keep_answerable(
     queries: list[str], judged: list[dict[int, float]], good: float
 ) -> tuple[list[str], list[dict[int, float]]]:
     """Queries that something good was found for."""
-    kept = [n for n, gains in enumerate(judged) if max(gains.values(), default=0) >= good]
+    kept = [n for n, gains in enumerate(judged) if max(gains.values(), default=0) > good]
     return [queries[n] for n in kept], [judged[n] for n in kept]
 
 
 def icecat(data: Path, shop: search.Searcher) -> list[dict[str, object]]:
     """The live release of a shop, asked what people asked."""
-    grades: dict[str, dict[int, float]] = defaultdict(dict)
-    with (data / "benchmarks/icecat_relevance/rated.csv").open() as file:
-        for row in csv.DictReader(file):
-            if row["docid"] in shop.places:
-                grades[row["query"]][shop.places[row["docid"]]] = 2 ** int(row["rating"]) - 1
-    queries, judged = keep_answerable(list(grades), list(grades.values()), 3)
+    rated = logs.judgements(data / "benchmarks/icecat_relevance/rated.csv", limits=Limits())
+    known = relevance.known(rated, shop.places)
+    queries, judged = known.queries, known.gains
     vectors, asked = shop.space.fused.astype(np.float32), shop.encoder.texts(queries)
     lexicon = lexical.build(texts.words(shop.products))
-    return compare("Icecat", vectors, lexicon, asked, queries, judged, 3)
+    return compare("Icecat", vectors, lexicon, asked, queries, judged, known.good)
 
 
 def homedepot(data: Path, encoder: Encodes) -> list[dict[str, object]]:
@@ -130,10 +102,10 @@ def homedepot(data: Path, encoder: Encodes) -> list[dict[str, object]]:
         grades[row["search_term"]][place[row["product_uid"]]] = float(row["relevance"]) - 1
     names = sorted(grades)
     chosen = [names[n] for n in np.sort(np.random.default_rng(0).permutation(len(names))[:HOMEDEPOT_QUERIES])]
-    queries, judged = keep_answerable(chosen, [grades[name] for name in chosen], 1.33)
+    queries, judged = keep_answerable(chosen, [grades[name] for name in chosen], 1.3)
     lexicon = lexical.build(list(titles.values()))
     vectors, asked = encoder.texts(list(titles.values())), encoder.texts(queries)
-    return compare("Home Depot", vectors, lexicon, asked, queries, judged, 1.33)
+    return compare("Home Depot", vectors, lexicon, asked, queries, judged, 1.3)
 
 
 def best_buy(data: Path, encoder: Encodes) -> SimpleNamespace:

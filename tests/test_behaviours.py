@@ -200,14 +200,22 @@ def test_what_cannot_be_measured_says_why_and_is_neither_zero_nor_nan(healthy: E
 
 def test_the_cut_off_keeps_titles_and_empties_what_the_shop_lacks(healthy: Exam) -> None:
     found = cutoff.calibrate(healthy)
-    assert found["kept"]["own titles, by vector alone"]["value"] >= 0.95
-    assert found["kept"]["short queries"]["value"] >= 0.95
+    for asked in ("own titles", "short queries", "misspelt titles"):
+        assert found["kept"][asked]["value"] >= 0.95, asked
+    assert found["kept"]["titles in other words"]["value"] >= 0.8
     assert found["foreign empty"]["value"] >= 0.8
     known = set(" ".join(healthy.release.titles).lower().split())
     strange = cutoff.foreign(healthy)
     assert len(strange) > 50 and not known & {word for query in strange for word in query.split()}
     with pytest.raises(Unmeasured, match="short queries"):  # a cut-off for titles alone would suit nobody
         cutoff.calibrate(blank(healthy, category=None))
+
+
+def test_by_cosines_that_know_nothing_words_still_tell_titles_from_what_the_shop_lacks(healthy: Exam) -> None:
+    blind = altered(healthy, fused=np.repeat(healthy.release.fused[:1], len(healthy.release.fused), axis=0))
+    found = cutoff.calibrate(blind)
+    assert found["foreign empty"]["value"] >= 0.8
+    assert found["kept"]["own titles"]["value"] >= 0.95
 
 
 def test_words_mean_products_of_that_colour_and_kind(healthy: Exam) -> None:

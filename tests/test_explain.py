@@ -1,6 +1,7 @@
 """Explanations: heat lies where the thing is, parts sum to the score, a map holds every product once."""
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -78,3 +79,28 @@ def test_a_map_holds_every_product_once_and_repeats_itself(atelier: Searcher) ->
     assert drawn.silhouette is not None
     found = explain.concept_map(atelier, ["red dress", "boot"])
     assert {point.group for point in found.points} <= {"red dress", "boot"}
+
+
+def test_an_improbable_picture_is_believed_for_what_it_is_and_not_for_its_parts(
+    atelier: Searcher, tmp_path: Path
+) -> None:
+    file = tmp_path / "upload.png"
+    render.draw(render.Item(kind="surfboard", colour=colour("red")), 160).save(file)  # no shop of fashion has one
+    rivals = ["a red dress", "a blue surfboard", "a blue dress"]
+    found = explain.improbable(atelier, file, "a red surfboard", rivals)
+    assert found.believed
+    assert (found.right.place, found.right.before) == (1, "")
+    assert found.gallery == 1 + int(atelier.space.has_image.sum())
+    dress = found.rivals[0]
+    assert dress.place > 1 and "dress" in atelier.get([dress.before])[0]["title"].lower()
+    swapped = explain.improbable(atelier, file, "a blue dress", ["a red surfboard"])
+    assert not swapped.believed
+    assert swapped.margin == pytest.approx(found.rivals[2].cosine - found.right.cosine)
+
+
+@pytest.mark.parametrize(
+    ("phrase", "rivals"), [("a mug", []), (" ", ["a mug"]), ("a mug", ["a  mug"]), ("a mug", [""])]
+)
+def test_a_phrase_without_rivals_proves_nothing(atelier: Searcher, phrase: str, rivals: list[str]) -> None:
+    with pytest.raises(ConfigError, match="others that are not it"):
+        explain.improbable(atelier, Image.new("RGB", (64, 64)), phrase, rivals)

@@ -41,7 +41,11 @@ def test_an_evaluation_of_an_older_pluribus_still_has_tables() -> None:
 def test_the_verb_says_what_the_file_says(demo_store: str, told: dict[str, object]) -> None:
     run = CliRunner().invoke(app, ["--store", demo_store, "evaluate", "atelier", "--json"])
     ((_, evaluation),) = json.loads(run.stdout).values()
+    beside = evaluation.pop("beside")
     assert evaluation == told
+    assert {"graded relevance", "demand", "cost"} <= beside["not_measured"].keys(), "nothing of the kind was given"
+    assert {row["of"] for row in beside["apart"]} == {"category", "brand"}
+    assert beside["release"]["live"] and beside["release"]["fusion"] == {"image": 0.5, "text": 0.5}
     shown = CliRunner().invoke(app, ["--store", demo_store, "evaluate", "atelier", "hearth"])
     assert shown.exit_code == 0
     for title in ("Retrieval", "Behaviour", "Not measured"):

@@ -23,6 +23,7 @@ ROWS = [
     {"plan", "ingest", "validate", "embed", "build", "evaluate", "publish", "train", "offboard"}  # stages of the flow
     | {
         "generate",
+        "relevance",
         "recommend",
         "suggest",
         "duplicates",

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pluribus import lexical
 from pluribus.errors import ReleaseError
@@ -25,6 +27,31 @@ TEXTS = [
 )  # fmt: skip
 def test_a_word_is_found_however_it_is_written(asked: str, found: list[int]) -> None:
     assert np.flatnonzero(lexical.build(TEXTS).scores(asked)).tolist() == found
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [("summre dress", "summer dress"), ("sumer", "summer"), ("summmer", "summer"), ("summir", "summer"),
+     ("vsae", "vsae"), ("wummer", "wummer"),
+     ("smumre", "smumre"), ("candis", "candy"), ("3.6mm", "3 6mm"), ("dress", "dress"), ("", "")],
+)  # fmt: skip
+def test_a_slip_of_the_pen_is_forgiven_and_nothing_else(typed: str, meant: str) -> None:
+    assert lexical.build(TEXTS).read(typed) == meant
+
+
+@given(word=st.text("abcdefg", min_size=5, max_size=9), at=st.integers(0, 7), other=st.sampled_from("abcdefgh"))
+def test_one_slip_is_one_edit(word: str, at: int, other: str) -> None:
+    at = min(at, len(word) - 2)
+    swapped = word[:at] + word[at + 1] + word[at] + word[at + 2 :]
+    for slip in (
+        swapped,
+        word[:at] + other + word[at:],
+        word[:at] + word[at + 1 :],
+        word[:at] + other + word[at + 1 :],
+    ):
+        assert lexical.one_slip(word, slip) and lexical.one_slip(slip, word)
+    assert not lexical.one_slip(word, "z" + word + "z")
+    assert not lexical.one_slip(word, "zz" + word[2:])
 
 
 def test_scores_are_bm25_s_as_a_share_of_the_most_there_could_be() -> None:

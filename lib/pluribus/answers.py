@@ -25,13 +25,16 @@ def table(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
     if not rows:
         print(f"{printable(title)}: nothing")
         return
-    grid = Table(title=Text(printable(title)), title_justify="left", header_style="bold", box=None, pad_edge=False)
+    grid = Table(header_style="bold", box=None, pad_edge=False)
     for name, value in rows[0].items():
         grid.add_column(str(name), justify="right" if isinstance(value, int | float) else "left", overflow="fold")
     for row in rows:
         grid.add_row(*(Text(_cell(value)) for value in row.values()))
     width = None if sys.stdout.isatty() else 160
-    Console(width=width, highlight=False).print(grid)
+    console = Console(width=width, highlight=False)
+    if title:  # not the table's own, which would be folded to its width
+        console.print(Text(printable(title), style="italic"), soft_wrap=True)
+    console.print(grid)
 
 
 def _cell(value: Any) -> str:

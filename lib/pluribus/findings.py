@@ -112,13 +112,13 @@ def slices(told: Mapping[str, Any]) -> Rows:
 def cutoff(told: Mapping[str, Any]) -> Rows:
     """Where a search finds no good match, and what that is worth."""
     found = told.get("cutoff")
-    if not found:
+    if not found or "evidence" not in found:
         return []
     parts = {f"{name} kept": share for name, share in found["kept"].items()} | {
         "foreign, empty": found["foreign empty"]
     }
     return [
-        {"no good match": f"below cosine {found['cosine']:.3f}", "queries": name, "share": _number(share["value"]),
+        {"no good match": f"evidence below {found['evidence']:.3f}", "queries": name, "share": _number(share["value"]),
          "95 %": _interval(share), "n": f"{share['n']:,}"}
         for name, share in parts.items()
     ]  # fmt: skip
@@ -139,12 +139,75 @@ def concepts(told: Mapping[str, Any]) -> Rows:
     ]
 
 
+def release(told: Mapping[str, Any]) -> Rows:
+    """What was measured."""
+    found = _beside(told, "release")
+    if not found:
+        return []
+    fused = " + ".join(f"{weight:g} {what}" for what, weight in found["fusion"].items())
+    return [{"products": f"{found['products']:,}", "live": "yes" if found["live"] else "no", "fused vector": fused,
+             "index": found["index"]}]  # fmt: skip
+
+
+def relevance(told: Mapping[str, Any]) -> Rows:
+    """How well search ranks what people judged."""
+    return [
+        {"ranked by": row["way"], "n": f"{row['n']:,} queries", "gallery": f"{row['gallery']:,}"}
+        | {name: f"{row[name]:.3f} ({low:.3f} – {high:.3f})" for name, (low, high) in row["95 %"].items()}
+        | {"left out": f"{row['unknown']:,} ratings of unknown products, {row['hopeless']:,} hopeless queries"}
+        for row in _beside(told, "graded relevance")
+    ]
+
+
+def demand(told: Mapping[str, Any]) -> Rows:
+    """Which law the shop's log follows, and what its head makes of all events."""
+    found = _beside(told, "demand")
+    if not found:
+        return []
+    head = [{"of the log": f"the first {row['top']:.1%} ({row['items']:,})", "events": f"{row['events']:.1%}"}
+            for row in found["head"]]  # fmt: skip
+    n = f"{found['items']:,} different in {found['column']}, {found['events']:,} events"
+    return [{"of the log": found["fit"]["verdict"], "events": "", "n": n}, *(row | {"n": n} for row in head)]
+
+
+def apart(told: Mapping[str, Any]) -> Rows:
+    """How far the shop's categories and brands are from all other shops'."""
+    return [
+        {
+            "of": row["of"],
+            "bits (0 equal, 1 nothing in common)": "" if row["bits"] is None else _number(row["bits"]),
+            "by chance": "" if row["bits"] is None else _number(row["chance"]),
+            "n": f"{row['n']:,} products",
+            "against": f"{row['pool']:,} of {row['shops']:,} other shops",
+            "not measured, because": row["why_not"] if row["bits"] is None else "",
+        }
+        for row in _beside(told, "apart")
+    ]
+
+
+def cost(told: Mapping[str, Any]) -> Rows:
+    """What the last run that measured the shop took, stage by stage."""
+    found = _beside(told, "cost")
+    if not found:
+        return []
+    took, written, usd = found["seconds"], found["bytes"], found["usd"]
+    n = f"{found['accepted']:,} products, {found['embedded']:,} embedded"
+    lines = [(stage, took[stage], written.get(stage, 0), usd.get(stage, 0.0)) for stage in took]
+    lines.append(("all, and a month's storage", sum(took.values()), sum(written.values()), sum(usd.values())))
+    return [
+        {"stage": name, "seconds": f"{seconds:,.1f}", "MB written": f"{size / 1e6:,.1f}", "USD": f"{dear:.6f}", "n": n}
+        for name, seconds, size, dear in lines
+    ]
+
+
 def not_measured(told: Mapping[str, Any]) -> Rows:
     """What could not be measured, and why."""
-    return [{"not measured": name.replace("_", " "), "because": why} for name, why in told["not_measured"].items()]
+    found = told["not_measured"] | told.get("beside", {}).get("not_measured", {})
+    return [{"not measured": name.replace("_", " "), "because": why} for name, why in found.items()]
 
 
 TABLES: dict[str, Callable[[Mapping[str, Any]], Rows]] = {
+    "Release": release,
     "Verdict": verdict,
     "Against the live release": comparison,
     "Retrieval": rankings,
@@ -152,6 +215,10 @@ TABLES: dict[str, Callable[[Mapping[str, Any]], Rows]] = {
     "Behaviour": behaviours,
     "Slices served worst": slices,
     "No good match": cutoff,
+    "Graded relevance": relevance,
+    "Demand": demand,
+    "Apart from the other shops": apart,
+    "Cost": cost,
     "Concepts": concepts,
     "Not measured": not_measured,
 }
@@ -181,6 +248,10 @@ def across(told: Mapping[str, Mapping[str, Any]]) -> Rows:
 def tables(told: Mapping[str, Any]) -> dict[str, Rows]:
     """Every table that has a row."""
     return {title: rows for title, of in TABLES.items() if (rows := of(told))}
+
+
+def _beside(told: Mapping[str, Any], name: str) -> Any:
+    return told.get("beside", {}).get(name, [])
 
 
 def _number(value: float) -> str:

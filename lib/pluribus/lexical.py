@@ -8,6 +8,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from pluribus.errors import ReleaseError
 #: Chosen on icecat_relevance and homedepot_relevance (`make relevance`): product texts are short, so their length says
 #: little (b below bm25s' 0.75) and a repeated word too (k1 below its 1.5).
 K1, B = 1.0, 0.4
+SPELT = 5  # letters at least: shorter words have too many neighbours to be read as one of them
 _WORD = re.compile(r"\w+")
 
 
@@ -61,6 +63,25 @@ class Lexicon:
                 found[self.texts[start:end]] += self.worth[start:end]
         return found / np.float32(most) if most else found
 
+    def read(self, query: str) -> str:
+        """The query with each word that no text says as the most frequent one that is a slip away and begins alike."""
+        return " ".join(word if word in self._place else self._meant(word) for word in words(query))
+
+    def _meant(self, word: str) -> str:
+        if len(word) < SPELT or not word.isalpha():
+            return word
+        near = [place for place in self._beginning.get(word[0], ()) if one_slip(word, self.vocabulary[place])]
+        often = lambda place: int(self.starts[place + 1] - self.starts[place])
+        return self.vocabulary[max(near, key=often)] if near else word
+
+    @cached_property
+    def _beginning(self) -> dict[str, list[int]]:
+        """The places of words by first letter."""
+        found: dict[str, list[int]] = {}
+        for place, word in enumerate(self.vocabulary):
+            found.setdefault(word[:1], []).append(place)
+        return found
+
     def idf(self, word: str) -> float:
         """How rare a word is among the texts, in nats."""
         place = self._place.get(word)
@@ -73,6 +94,17 @@ class Lexicon:
         spelled = np.frombuffer("\n".join(self.vocabulary).encode(), dtype=np.uint8)
         np.savez_compressed(buffer, n=self.n, worth=self.worth, texts=self.texts, starts=self.starts, words=spelled)
         return buffer.getvalue()
+
+
+def one_slip(a: str, b: str) -> bool:
+    """Whether one letter more, less, other, or two in each other's place make one word the other (Damerau 1964)."""
+    if abs(len(a) - len(b)) > 1:
+        return False
+    start = next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+    a, b = a[start:], b[start:]
+    end = next((i for i, (x, y) in enumerate(zip(a[::-1], b[::-1], strict=False)) if x != y), min(len(a), len(b)))
+    a, b = a[: len(a) - end], b[: len(b) - end]
+    return len(a) + len(b) < 2 or (len(a) == len(b) == 1) or (len(a) == 2 and a == b[::-1])
 
 
 def build(texts: Sequence[str]) -> Lexicon:

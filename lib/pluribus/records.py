@@ -196,6 +196,15 @@ class Gate:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """What a shop knows of its shoppers, as files beside its feeds; blank: nothing."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = FORBID_UNKNOWN
+    judgements: str = ""  # how good a product is for a query: columns query, product_id, rating (0 is useless)
+    log: str = ""  # of queries, or of products that were looked at
+
+
+@dataclass(frozen=True, kw_only=True)
 class Shop:
     """One tenant: everything a run needs to know of it."""
 
@@ -212,6 +221,7 @@ class Shop:
     fusion: Fusion = Fusion()
     index: Index = Index()
     gate: Gate = Gate()
+    evidence: Evidence = Evidence()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -144,6 +144,8 @@ def parse_shop(text: bytes, file: str, *, data_root: str = "", defaults: Mapping
         raise ConfigError(f"{file}: window = {raw['window']!r}", expected=str(error)) from None
     for part in _tables([*_listed(raw.get("feeds", [])), raw.get("images")]):
         part["source"] = [_join(data_root, source) for source in _listed(part.get("source", []))]
+    if isinstance(raw.get("evidence"), dict):
+        raw["evidence"] = {name: place and _join(data_root, place) for name, place in raw["evidence"].items()}
     return _check(Shop, raw, file)
 
 

@@ -17,6 +17,7 @@ from pluribus.cli import (  # noqa: F401 - each adds its verbs to `app`
     generating,
     inspecting,
     operating,
+    probing,
     reading,
     refreshing,
     serving,

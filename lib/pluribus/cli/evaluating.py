@@ -1,13 +1,18 @@
 """Verbs that say whether a release can be trusted, and why."""
 
 import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from pluribus import answers
 from pluribus.cli.context import RESULTS, app
-from pluribus.errors import ConfigError
+from pluribus.cli.evidence import Beside
+from pluribus.errors import ConfigError, ReleaseError
+from pluribus.records import Score
 
 
 @app.command()
@@ -15,24 +20,64 @@ def evaluate(
     context: typer.Context,
     shop: Annotated[list[str], typer.Argument(help="shops, or all")],
     release: Annotated[str, typer.Option(help="a release id; default: the live one, else the newest")] = "",
+    png: Annotated[Path | None, typer.Option(help="a folder: the scores of each shop as a picture as well")] = None,
     as_json: RESULTS = False,
 ) -> None:
-    """What was measured of a shop's release: retrieval, labels, behaviour, slices, cut-off, the verdict and why."""
+    """What was measured of a shop's release, the verdict and why; beside it judgements, demand, other shops, cost."""
     from pluribus import findings
 
     names = list(context.obj.settings().shops) if shop == ["all"] else shop
     if release and len(names) > 1:
         raise ConfigError("--release belongs to one shop", expected=f"pluribus evaluate {names[0]} --release {release}")
-    told = {name: _told(context, name, release) for name in names}
+    beside, told, without = Beside(context), {}, {}
+    for name in names:
+        try:
+            told[name] = _told(context, name, release)
+        except (ConfigError, ReleaseError) as error:
+            if len(names) == 1:
+                raise
+            without[name] = str(error)  # one shop's trouble does not end the others' report
+            continue
+        told[name][1]["beside"] = beside.of(name, told[name][0])
+        if png:
+            _draw(png, name, told[name][1])
     if as_json:
-        print(json.dumps(told))
+        print(json.dumps(told | {name: ["", {"not_measured": {"release": why}}] for name, why in without.items()}))
         return
     for name, (of, evaluation) in told.items():
         for title, rows in findings.tables(evaluation).items():
             answers.table(f"{name} {of[:12]}: {title}", rows)
             print()
-    if len(told) > 1:
+    if len(names) > 1:
         answers.table("All shops", findings.across({name: evaluation for name, (_, evaluation) in told.items()}))
+        _one_model(beside)
+    for name, why in without.items():
+        print(f"{name}: not measured, because {why}")
+
+
+def _one_model(beside: Beside) -> None:
+    """What the shared model saves, by the newest run that embedded anything."""
+    from pluribus import ledger, plan
+
+    for report in plan.reports(beside.store):
+        if any(job["counts"].get("embedded") for job in report["jobs"]):
+            saved = ledger.saved(report, beside.settings.rates, training_minutes=60)
+            row = {name: f"{value:.4g}" if isinstance(value, float) else value for name, value in saved.items()}
+            print()
+            answers.table(f"run {report['run']}: one shared model, and one a shop and use, 60 GPU-minutes each", [row])
+            return
+
+
+def _draw(folder: Path, shop: str, evaluation: Mapping[str, Any]) -> None:
+    """The chart of the card, as a file; nothing where nothing was measured."""
+    from pluribus import evaluate as judged
+    from pluribus import plots
+
+    scores = judged.headline({name: Score(**score) for name, score in evaluation["scores"].items()})
+    named = [replace(score, name=f"{name} (n = {score.n:,})") for name, score in scores.items()]
+    if named:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{shop}.png").write_bytes(plots.png(plots.scores({score.name: score for score in named})))
 
 
 def _told(context: typer.Context, shop: str, release: str) -> tuple[str, dict[str, Any]]:

@@ -11,9 +11,9 @@ import typer
 
 from pluribus import answers
 from pluribus.cli.context import RESULTS, app, shop_name
-from pluribus.errors import ConfigError, ReleaseError, printable
+from pluribus.cli.evidence import Beside
+from pluribus.errors import ConfigError, printable
 
-FIELDS = ("category", "brand")
 FIGURES = ("x_min", "n", "alpha", "truncated_alpha", "rate", "ratio", "p", "distance")
 
 
@@ -37,49 +37,14 @@ def tails(
     told: dict[str, Any] = {}
     if shop:
         told["shop"] = shop_name(shop)
-        told["apart"] = _apart(context, shop)
+        context.obj.shop_store(shop)
+        told["apart"] = Beside(context).apart(shop)
     if log:
         told |= _demand(context, shop, log, column, count, pool or [], png, html)
     if as_json:
         print(json.dumps(told, allow_nan=False))
     else:
         _show(told)
-
-
-def _apart(context: typer.Context, shop: str) -> list[dict[str, Any]]:
-    """How far a shop's categories and brands are from all other shops'."""
-    from pluribus import tails as laws
-
-    own = _catalog(context, shop, required=True)
-    pools = {name: Counter[str]() for name in FIELDS}
-    shops = 0
-    for other in sorted(set(context.obj.settings().shops) - {shop}):
-        if found := _catalog(context, other):
-            shops += 1
-            for name, counts in found.items():
-                pools[name].update(counts)
-    return [{"of": name, "shops": shops, **asdict(laws.divergence(own[name], pools[name]))} for name in FIELDS]
-
-
-def _catalog(context: typer.Context, shop: str, *, required: bool = False) -> dict[str, Counter[str]]:
-    """The products of each category and brand of a live release; of a shop without one nothing, unless `required`."""
-    from pluribus import releases, tables
-
-    try:
-        own = context.obj.shop_store(shop) if required else context.obj.open_store().within(f"shops/{shop}")
-        if not required and releases.current(own, shop=shop) is None:
-            return {}
-        rows = tables.read(releases.open_release(own, shop=shop).path("products.parquet"), columns=list(FIELDS))
-    except ReleaseError:
-        if required:
-            raise
-        return {}  # a neighbour's damage is not this shop's trouble: `pluribus status` tells of it
-    return {name: Counter(_plain(value) for value in rows[name].to_pylist() if value) for name in FIELDS}
-
-
-def _plain(path: str) -> str:
-    """The last level of a category, as it is compared between shops."""
-    return " ".join(path.rsplit(" > ", maxsplit=1)[-1].casefold().split())
 
 
 def _demand(

@@ -5,7 +5,7 @@ under the same limits; of a line that cannot be used, its kind is counted.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from pluribus.feeds import FEEDS, RAISE, Source, _decoded, fields, format_of, ra
 from pluribus.records import Feed, Limits
 
 COLUMNS = ("query", "product_id")  # what is counted, unless another column is named
+JUDGED = (("query", "searchterm"), ("productid", "docid", "id", "sku"), ("rating", "relevance", "grade", "label"))
 COUNT = "count"  # how often, where there is such a column
 NAME_CHARS = 200  # five million names stay in memory
 MOST_COUNT = 10**12
@@ -31,21 +32,57 @@ class Log:
 
 def read(path: Path, *, limits: Limits, column: str = "", count: str = "") -> Log:
     """The counts of a log. Raises FeedError where it cannot be read, has no such column, or goes beyond `limits`."""
-    log, rows, left_bytes = Log(column), 0, limits.feed_bytes
+    log = Log("")
+    for name, raw in _lines(path, limits):
+        if not log.column:
+            log.column, count = _columns(name, list(raw.columns), column, count)
+        _add(log, raw, count)
+    return log
+
+
+def judgements(path: Path, *, limits: Limits) -> dict[str, dict[str, float]]:
+    """How good products are for queries: query -> product id -> rating. Raises FeedError as `read` does."""
+    found: dict[str, dict[str, float]] = {}
+    names: list[str] = []
+    for name, raw in _lines(path, limits):
+        names = names or [_named(name, list(raw.columns), wanted) for wanted in JUDGED]
+        for row in raws.rows_of(raw):
+            said = [] if isinstance(row, str) else [(row.get(one) or "").strip() for one in names]
+            try:
+                query, product_id, rating = said[0], said[1], float(said[2])
+            except (IndexError, ValueError):
+                continue
+            if query and product_id and 0 <= rating < 100:
+                found.setdefault(query, {})[product_id] = rating
+    if not found:
+        raise FeedError(f"no judgement in {path.name}", expected="queries, product ids, and ratings from 0 on")
+    return found
+
+
+def _lines(path: Path, limits: Limits) -> Iterator[tuple[str, raws.Raw]]:
+    """The batches of a file with its name, within the limits."""
+    rows, left_bytes = 0, limits.feed_bytes
     for stream in streams.unwrap(path, left_bytes):
         source = Source(stream, Feed(source=()), limits)
         with _decoded(source):
             for raw in FEEDS[format_of(source)].read(source):
-                if not rows:
-                    log.column, count = _columns(stream.name, list(raw.columns), column, count)
                 rows += raw.rows
                 if rows > limits.rows:
                     raise FeedError(f"the log has more than {limits.rows:,} lines", do="raise limits.rows")
-                _add(log, raw, count)
+                yield stream.name, raw
         left_bytes -= max(file.total for file in source.opened)
         if left_bytes < 0:
             raise FeedError(f"the log is larger than {limits.feed_bytes:,} bytes", do=RAISE)
-    return log
+
+
+def _named(name: str, there: Sequence[str], wanted: Sequence[str]) -> str:
+    """The first of the `wanted` columns that there is."""
+    known = {fields.plain(found): found for found in reversed(there)}
+    for one in wanted:
+        if one in known:
+            return known[one]
+    shown = ", ".join(map(repr, there[:30]))
+    raise FeedError(f"{name} has no column {' or '.join(wanted)}", expected=f"one of {shown}")
 
 
 def _columns(name: str, there: Sequence[str], column: str, count: str) -> tuple[str, str]:

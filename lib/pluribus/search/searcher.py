@@ -20,7 +20,14 @@ from pluribus.search.terms import Encodes
 HYBRID = 0.8  # what words weigh beside vectors in a score: by `make relevance`, see NOTES.md
 WORDS = "words.npz"
 SAID = 0.5  # of the words of a query: a product that says as much is a match, however far its vector
+WITNESS = 0.5  # what a smaller share weighs beside the nearest cosine: NOTES.md
+MOST_EVIDENCE = 1 + WITNESS
 KEPT_ROWS = 10_000  # products kept as Python objects: making one takes 0.03 ms
+
+
+def evidence(cosine: Any, share: Any) -> Any:
+    """That a shop has what is asked: how near its nearest product lies, and how much of the words one of them says."""
+    return cosine + WITNESS * share
 
 
 @dataclass(frozen=True)
@@ -70,10 +77,12 @@ class Searcher:
         vector = asking.vector(asked, self.encoder)
         said = [term for term in asked if isinstance(term.said, str)]
         words = None
-        if said and hybrid:
-            words = np.asarray(np.sum([term.weight * self.lexicon.scores(term.said) for term in said], axis=0))
-        if cutoff and len(said) == len(asked) and self._strange(vector, words):
+        if said and (hybrid or cutoff):
+            shares = [term.weight * self.lexicon.scores(self.lexicon.read(term.said)) for term in said]
+            words = np.asarray(np.sum(shares, axis=0))
+        if cutoff and words is not None and len(said) == len(asked) and self._strange(vector, words):
             return []
+        words = words if hybrid else None
         options: dict[str, Any] = {"filters": filters, "diversity": diversity, "collapse": collapse}
         return self.near(vector, k, lexical_scores=words, hybrid=hybrid, **options)
 
@@ -171,16 +180,19 @@ class Searcher:
 
     @cached_property
     def cutoff(self) -> float | None:
-        """The cosine below which a text's best product is no match, as the release's evaluation found it."""
-        told = json.loads(self.release.path("evaluation.json").read_bytes()).get("cutoff")
-        return float(told["cosine"]) if told else None
+        """The evidence below which a text's best product is no match, as the release's evaluation found it.
 
-    def _strange(self, vector: np.ndarray, words: np.ndarray | None) -> bool:
-        """Whether the shop has nothing of the kind: no product near, and none that says half of the words."""
-        if self.cutoff is None or (words is not None and words.max() >= SAID):
+        None: nothing was found out, or by a pluribus that asked cosines alone; the next refresh does.
+        """
+        told = json.loads(self.release.path("evaluation.json").read_bytes()).get("cutoff") or {}
+        return float(told["evidence"]) if "evidence" in told else None
+
+    def _strange(self, vector: np.ndarray, words: np.ndarray) -> bool:
+        """Whether the shop has nothing of the kind: too little evidence, and no product that says half of the words."""
+        if self.cutoff is None or (share := words.max(initial=0.0)) >= SAID:
             return False
         scores, _ = indexes.search(self.index, vector, 1)
-        return bool(scores[0, 0] < self.cutoff)
+        return bool(evidence(scores[0, 0], share) < self.cutoff)
 
     def _allowed(self, filters: Sequence[str | Filter], excluded: np.ndarray | None) -> np.ndarray | None:
         """Positions that may answer; None for all."""
