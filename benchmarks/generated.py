@@ -70,7 +70,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--config", default=str(ROOT / "config" / "real"))
     options.add_argument("--store", default="")
-    options.add_argument("--pictures", type=int, default=600, help="to generate")
+    options.add_argument("--pictures", type=int, default=400, help="to generate")
     options.add_argument("--steps", type=int, default=40)
     options.add_argument("--learning-rate", type=float, default=1e-4)
     options.add_argument("--external", type=Path, help="a folder or tar of a folder a class: what is forgotten")

@@ -2,17 +2,21 @@
 
 import json
 import re
+import shutil
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import pytest
 from sklearn.metrics import silhouette_samples
 from typer.testing import CliRunner
 
-from pluribus import findings, models, releases, settings
+from pluribus import findings, models, releases, settings, tables
 from pluribus.cli import app
 from pluribus.evaluate import concepts
 from pluribus.store import open_store
+
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +54,31 @@ def test_the_verb_says_what_the_file_says(demo_store: str, told: dict[str, objec
     assert shown.exit_code == 0
     for title in ("Retrieval", "Behaviour", "Not measured"):
         assert len(re.findall(rf"^(atelier|hearth) \w+: {title}", shown.stdout, re.MULTILINE)) == 2
+
+
+def test_what_a_shop_knows_of_its_shoppers_stands_beside_its_release(demo_store: str, tmp_path: Path) -> None:
+    config = tmp_path / "config"
+    shutil.copytree(ROOT / "config", config)
+    (config / "pluribus.toml").write_text((config / "pluribus.toml").read_text().replace("../demo", str(tmp_path)))
+    (config / "pluribus.toml").write_text((config / "pluribus.toml").read_text().replace("../expect", f"{ROOT}/expect"))
+    with (config / "shops" / "atelier.toml").open("a") as file:
+        file.write('\n[evidence]\njudgements = "rated.csv"\nlog = "log.csv"\n')
+    opened = releases.open_release(open_store(demo_store).within("shops/atelier"), shop="atelier")
+    rows = tables.read(opened.path("products.parquet"), ["product_id", "title"]).to_pylist()
+    rated = "".join(f"{row['title']},{row['product_id']},3\n" for row in rows[:10])
+    (tmp_path / "rated.csv").write_text(f"query,product_id,rating\n{rated}")
+    (tmp_path / "log.csv").write_text("query,count\n" + "".join(f"q{n},{1000 // n}\n" for n in range(1, 400)))
+    command = ["--config", str(config), "--store", demo_store, "evaluate", "atelier", "nowhere"]
+    shown = CliRunner().invoke(app, [*command, "--png", str(tmp_path / "drawn")])
+    assert shown.exit_code == 0, shown.output
+    for title in ("Release", "Graded relevance", "Demand", "Apart from the other shops"):
+        assert re.search(rf"^atelier \w+: {title}", shown.stdout, re.MULTILINE), title
+    assert "399 different in query" in " ".join(shown.stdout.split())
+    assert "nowhere: not measured, because shop 'nowhere' has nothing in" in shown.stdout
+    assert (tmp_path / "drawn" / "atelier.png").read_bytes().startswith(b"\x89PNG")
+    (tmp_path / "rated.csv").unlink()
+    shown = CliRunner().invoke(app, [*command[:-1], "--json"])
+    assert "rated.csv" in json.loads(shown.stdout)["atelier"][1]["beside"]["not_measured"]["graded relevance"]
 
 
 def test_mred_over_shops() -> None:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from pluribus import generate, ingest, models, records, settings, tables
+from pluribus import generate, ingest, models, settings, tables
 from pluribus.errors import ConfigError, ModelError
 from pluribus.generate import Grid, Wish, checks, diffusion, renderer
 from pluribus.records import GENERATED
@@ -108,9 +108,8 @@ def test_files_rows_and_pictures_say_who_drew_them_through_ingestion(mini: Any, 
     assert json.loads((tmp_path / "drawn" / "generated.json").read_text())["products"] == 8
 
     own = open_store(str(tmp_path / "store")).within("shops/drawn")
-    feeds = (records.Feed(source=(str(feed),)),)
-    images = records.Images(source=(str(tmp_path / "drawn" / "pictures"),))
-    taken = ingest.ingest(own, feeds=feeds, images=images, limits=records.Limits(), now=datetime.now(UTC))
+    shop = settings.parse_shop((tmp_path / "drawn" / "shop.toml").read_bytes(), "drawn.toml")
+    taken = ingest.ingest(own, feeds=shop.feeds, images=shop.images, limits=shop.limits, now=datetime.now(UTC))
     rows = gather.examples(tables.local(own, ingest.rows_key(taken.id)), shop="drawn", model=mini.model)
     assert rows["generator"].to_pylist() == [made.mark] * 8
 

@@ -32,6 +32,7 @@ def generate(
 
     if generator not in making.GENERATORS:
         raise ConfigError(f"generator {generator!r:.40}", expected=f"one of {', '.join(making.GENERATORS)}")
+    making.free(out)
     grid = making.Grid.of(kinds.split(",") if kinds else list(render.KINDS),
                           colours.split(",") if colours else render.COLOURS, patterns.split(","), seed)  # fmt: skip
     made = making.GENERATORS[generator](weights, models.device_of_choice())
@@ -44,6 +45,6 @@ def generate(
         print(json.dumps({"feed": str(feed), "generator": made.mark, "agreed": rows}))
         return
     answers.table(f"{made.mark}: pictures that {judge} and the measured colours agree with", rows)
-    print(f"{feed}\nto train with them: pluribus new-shop --feed {feed}, refresh it, pluribus finetune --shops …")
+    print(f"{feed}\nto train with them: make {out / 'shop.toml'} a file of config/shops, refresh it, finetune with it")
     if len(found.accepted) < n:
         print(f"only {len(found.accepted):,} of {n:,} were accepted after {found.drawn:,} drawings")

@@ -17,9 +17,9 @@ import numpy as np
 from pluribus.errors import ConfigError
 from pluribus.generate import checks, diffusion, renderer
 from pluribus.generate.grid import ATTRIBUTES, Drawn, Generator, Grid, Wish, told
-from pluribus.generate.shelves import write
+from pluribus.generate.shelves import free, write
 
-__all__ = ["ATTRIBUTES", "GENERATORS", "Drawn", "Generator", "Grid", "Wish", "generate", "told", "write"]
+__all__ = ["ATTRIBUTES", "GENERATORS", "Drawn", "Generator", "Grid", "Wish", "free", "generate", "told", "write"]
 
 #: name -> (folder of weights or "", device) -> the generator. Raises ConfigError.
 GENERATORS: dict[str, Callable[[str, str], Generator]] = {"renderer": renderer.load, "diffusion": diffusion.load}
