@@ -53,8 +53,8 @@ def measure(shop: Searcher, judged: Judged, *, seed: int = 0) -> list[dict[str, 
     """A row for each way to rank: vectors, words (BM25), and both as search does; means with 95 % intervals."""
     asked, gallery = shop.encoder.texts(judged.queries), shop.space.fused.astype(np.float32)
     near: Callable[[int], np.ndarray] = lambda n: gallery @ asked[n]
-    words: Callable[[int], np.ndarray] = lambda n: shop.lexicon.scores(judged.queries[n])
-    ways = {
+    words: Callable[[int], np.ndarray] = lambda n: shop.lexicon.scores(shop.lexicon.read(judged.queries[n]))
+    ways: dict[str, Callable[[int], np.ndarray]] = {
         "vectors": near,
         "words (BM25)": words,
         "both, as search ranks": lambda n: (1 - HYBRID) * near(n) + HYBRID * words(n),
