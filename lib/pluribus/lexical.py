@@ -23,8 +23,13 @@ _WORD = re.compile(r"\w+")
 
 def words(text: str) -> list[str]:
     """The words of a text as they are compared: small, without accents, plurals as singulars."""
+    return [_singular(word) for word in _written(text)]
+
+
+def _written(text: str) -> list[str]:
+    """The same, plurals as they are."""
     plain = unicodedata.normalize("NFKD", text.casefold())
-    return [_singular(word) for word in _WORD.findall("".join(c for c in plain if not unicodedata.combining(c)))]
+    return _WORD.findall("".join(c for c in plain if not unicodedata.combining(c)))
 
 
 def _singular(word: str) -> str:
@@ -65,14 +70,18 @@ class Lexicon:
 
     def read(self, query: str) -> str:
         """The query with each word that no text says as the most frequent one that is a slip away and begins alike."""
-        return " ".join(word if word in self._place else self._meant(word) for word in words(query))
+        return " ".join(map(self._meant, _written(query)))
 
-    def _meant(self, word: str) -> str:
-        if len(word) < SPELT or not word.isalpha():
+    def _meant(self, written: str) -> str:
+        word = _singular(written)
+        if word in self._place:
             return word
-        near = [place for place in self._beginning.get(word[0], ()) if one_slip(word, self.vocabulary[place])]
         often = lambda place: int(self.starts[place + 1] - self.starts[place])
-        return self.vocabulary[max(near, key=often)] if near else word
+        for tried in dict.fromkeys((word, written)):  # "drses" is no plural
+            near = [place for place in self._beginning.get(tried[0], ()) if one_slip(tried, self.vocabulary[place])]
+            if near and len(tried) >= SPELT and tried.isalpha():
+                return self.vocabulary[max(near, key=often)]
+        return word
 
     @cached_property
     def _beginning(self) -> dict[str, list[int]]:
