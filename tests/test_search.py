@@ -218,7 +218,7 @@ def test_a_shop_without_any_match_answers_nothing_and_only_then(atelier: Searche
     assert shop(nearest + 0.01).query("zzz", cutoff=False)
     assert shop(2.0).query("dress"), "whose word the shop has, it has"
     assert shop(2.0).query("dress", hybrid=0.0), "also when words do not rank"
-    assert shop(2.0).query("drses")[0].product_id == shop(2.0).query("dress")[0].product_id, "a slip is forgiven"
+    assert "dress" in shop(2.0).query("drses")[0].title.lower(), "a slip is forgiven"
     assert shop(2.0).query(Image.new("RGB", (30, 30))), "the cut-off is of words"
 
 
