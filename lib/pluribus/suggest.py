@@ -74,7 +74,7 @@ class Suggester:
         viewed = self.session_vector(session)
         if viewed is not None:
             scores += np.float32(NEARNESS) * (self.vectors[found] @ viewed)
-        order = np.argsort(-scores, kind="stable")[:k]
+        order = np.argsort(-scores.round(4), kind="stable")[:k]  # what is equal but for rounding: the more popular
         return [
             Completion(self.texts[c], self.kinds[c], float(s), float(self.popularity[c]))
             for c, s in zip(found[order].tolist(), scores[order], strict=True)
