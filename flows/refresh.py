@@ -288,7 +288,7 @@ class RefreshFlow(FlowSpec):
     @step
     def end(self):
         """One table of all shops, on the card and in the store."""
-        from pluribus import alerts, cards, plan
+        from pluribus import alerts, cards, plan, settings
 
         finished = datetime.now(UTC)
         with plainly():
@@ -296,7 +296,7 @@ class RefreshFlow(FlowSpec):
             self.report = plan.write_report(self.open_store(), loads=self.loads, **report)
         current.card.extend(cards.report(self.jobs, self.started, finished))
         print(plan.tag(current, self.jobs))
-        print(alerts.after(self.open_store(), self.report, self.config))
+        print(alerts.after(self.open_store(), self.report, lambda: settings.operations(self.config)))
         print(f"report {self.report}")
         if self.jobs and all(job.state in ("set aside", "failed gate") for job in self.jobs):
             raise SystemExit("error: no shop got through; each one's reason stands above and in the report")

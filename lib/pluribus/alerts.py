@@ -3,11 +3,11 @@
 import json
 import os
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pluribus import ledger, settings
+from pluribus import ledger
 from pluribus.errors import PluribusError, printable
 from pluribus.fleet import Alerts, Rates
 from pluribus.store import Store
@@ -48,10 +48,10 @@ def tell(report: Mapping[str, Any], alerts: Alerts, rates: Rates) -> str:
         return f"{len(told)} alerts could not be told: {type(error).__name__}"
 
 
-def after(store: Store, key: str, config: str) -> str:
+def after(store: Store, key: str, operations: Callable[[], tuple[Rates, Alerts]]) -> str:
     """Figures beside the report of a run, and alerts to whom the configuration names; returns what came of it."""
     try:
-        rates, whom = settings.operations(config)
+        rates, whom = operations()
         report = json.loads(store.get(key))
         text = prometheus(report, rates)
         store.create(key.replace("runs/", "metrics/").replace(".json", ".prom"), text.encode())

@@ -76,6 +76,7 @@ def evaluate(
     of: dict[str, Any] = {"model": model, "fingerprint": fingerprint, "gate": gate, "live": live, "concepts": concepts}
     evaluation = measure(store, release=release, seed=seed, **of)
     content = json.dumps(asdict(evaluation), ensure_ascii=False, allow_nan=False).encode()
+    store.delete(releases.key(release, "evaluation.json"))  # of an attempt that was killed; its seconds were others
     return evaluation, releases.add(store, release=release, name="evaluation.json", data=content)
 
 
