@@ -60,17 +60,21 @@ def test_products_without_title_or_picture_teach_nothing(demo_store: str) -> Non
 # ---------------------------------------------------------------------------------------------------------- judging
 
 
+def replaced(rows: pa.Table, name: str, values: list[str]) -> pa.Table:
+    return rows.set_column(rows.schema.get_field_index(name), name, pa.array(values))
+
+
 def test_the_shops_own_pictures_are_found_and_anothers_titles_find_nothing(demo_store: str) -> None:
     encoder = models.load(open_store(demo_store), models.register(open_store(demo_store), MINI), "cpu")
     rows = gather.divide(examples(demo_store, "atelier"), held_share=0.2)
     scores = {score.name: score for score in judging.judge(encoder, open_store(demo_store), rows)}
     assert all(f"{split} hits@5" in scores for split in gather.counts(rows) if split not in ("TRAIN", "left out"))
-    every = rows.set_column(8, "split", pa.array(["TEST"] * rows.num_rows))
+    every = replaced(rows, "split", ["TEST"] * rows.num_rows)
     hits, mrr = judging.retrieval(encoder, open_store(demo_store), "TEST", gather.of_split(every, "TEST"))
     assert hits.n == rows.num_rows
     assert hits.value > 0.9 > 2 * hits.chance
     assert 0 < mrr.chance < mrr.low <= mrr.value <= mrr.high <= 1
-    shuffled = every.set_column(3, "title", pa.array(every["title"].to_pylist()[::-1]))
+    shuffled = replaced(every, "title", every["title"].to_pylist()[::-1])
     assert judging.retrieval(encoder, open_store(demo_store), "TEST", {"atelier": shuffled})[0].value < 0.6
 
 

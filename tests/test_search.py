@@ -97,7 +97,7 @@ def test_bytes_that_are_no_picture_are_one_line(atelier: Searcher, what: object)
 
 def test_a_negative_term_pushes_away(atelier: Searcher) -> None:
     plain = atelier.query("dress", 10, collapse=False)
-    without = atelier.query({"dress": 1.0, plain[0].title: -0.7}, 10, collapse=False)
+    without = atelier.query({"dress": 1.0, plain[0].title: -1.0}, 10, collapse=False)
     assert plain[0].product_id != without[0].product_id
 
 
