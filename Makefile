@@ -55,8 +55,8 @@ radosgw: install ## the store's tests against Ceph's S3 gateway, a second opinio
 bench: install ## ours beside peers, floors and roofs: a table and a chart into benchmarks/results/
 	$(BIN)/python benchmarks/run.py
 
-judge: real ## everything that is measured of each real shop, printed; charts into benchmarks/results/ (PLURIBUS_DATA)
-	PLURIBUS_DATA=$(PLURIBUS_DATA) $(BIN)/pluribus --config config/real evaluate all --png benchmarks/results
+judge: real ## everything that is measured of each real shop, printed; charts into .pluribus-real/charts/ (PLURIBUS_DATA)
+	PLURIBUS_DATA=$(PLURIBUS_DATA) $(BIN)/pluribus --config config/real evaluate all --png .pluribus-real/charts
 
 relevance: install ## search and type-ahead on real judgements: tables (PLURIBUS_DATA; after `make real`)
 	PLURIBUS_DATA=$(PLURIBUS_DATA) $(BIN)/python benchmarks/relevance.py

@@ -58,6 +58,23 @@ def page(body: bytes = b"", status: int = 200, length: int | None = None, **head
     return answer
 
 
+def crowd(server: Server) -> list[int]:
+    """Lets requests for "/" stay a while; [0] of what it returns is how many were there at once, at most."""
+    lock, now, most = threading.Lock(), [0], [0]
+
+    def answer(handler: Handler) -> None:
+        with lock:
+            now[0] += 1
+            most[0] = max(most[0], now[0])
+        threading.Event().wait(0.02)
+        with lock:
+            now[0] -= 1
+        page(b"x")(handler)
+
+    server.pages["/"] = answer
+    return most
+
+
 @contextmanager
 def running(server: Server) -> Iterator[Server]:
     with server:

@@ -1,7 +1,6 @@
 """What a guest keeps to: distance between requests, robots.txt, what a page says of itself."""
 
 import gzip
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strangers import LOOPBACK, Handler, Server, page
+from strangers import LOOPBACK, Handler, Server, crowd, page
 
 from pluribus.web import Fetcher, robots
 from pluribus.web.dial import resolve
@@ -24,18 +23,7 @@ def polite(**settings: object) -> Fetcher:
 
 def test_one_address_of_many_names_is_one_place(server: Server) -> None:
     """Ten thousand names that all resolve to one victim."""
-    lock, now, most = threading.Lock(), [0], [0]
-
-    def answer(handler: Handler) -> None:
-        with lock:
-            now[0] += 1
-            most[0] = max(most[0], now[0])
-        threading.Event().wait(0.02)
-        with lock:
-            now[0] -= 1
-        page(b"x")(handler)
-
-    server.pages["/"] = answer
+    most = crowd(server)
     urls = [f"http://name{n}.example{n}.org:{server.server_port}/" for n in range(24)]
     with polite(own_domains=["*"]) as fetcher, ThreadPoolExecutor(12) as threads:
         assert {f.body for f in threads.map(fetcher.fetch, urls)} == {b"x"} and most == [2]

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from strangers import LOOPBACK, Handler, Server, fast, page, running
+from strangers import LOOPBACK, Handler, Server, crowd, fast, page, running
 
 from pluribus.web import MOST_FAILURES, Fetcher, is_transient
 
@@ -196,18 +196,7 @@ def test_a_host_that_keeps_failing_is_left_alone(server: Server, fetcher: Fetche
 
 
 def test_few_connections_per_host(server: Server, fetcher: Fetcher) -> None:
-    lock, now, most = threading.Lock(), [0], [0]
-
-    def answer(handler: Handler) -> None:
-        with lock:
-            now[0] += 1
-            most[0] = max(most[0], now[0])
-        threading.Event().wait(0.02)
-        with lock:
-            now[0] -= 1
-        page(b"x")(handler)
-
-    server.pages["/"] = answer
+    most = crowd(server)
     with ThreadPoolExecutor(12) as threads:
         fetched = list(threads.map(fetcher.fetch, [f"{server.url}/"] * 24))
     assert {f.body for f in fetched} == {b"x"} and most == [2]
