@@ -56,18 +56,21 @@ def test_the_verb_says_what_the_file_says(demo_store: str, told: dict[str, objec
         assert len(re.findall(rf"^(atelier|hearth) \w+: {title}", shown.stdout, re.MULTILINE)) == 2
 
 
-def test_what_a_shop_knows_of_its_shoppers_stands_beside_its_release(demo_store: str, tmp_path: Path) -> None:
+def test_what_a_shop_knows_of_its_shoppers_stands_beside_its_release(
+    demo_store: str, tmp_path: Path, bucket: str
+) -> None:
     config = tmp_path / "config"
     shutil.copytree(ROOT / "config", config)
     (config / "pluribus.toml").write_text((config / "pluribus.toml").read_text().replace("../demo", str(tmp_path)))
     (config / "pluribus.toml").write_text((config / "pluribus.toml").read_text().replace("../expect", f"{ROOT}/expect"))
     with (config / "shops" / "atelier.toml").open("a") as file:
-        file.write('\n[evidence]\njudgements = "rated.csv"\nlog = "log.csv"\n')
+        file.write(f'\n[evidence]\njudgements = "rated.csv"\nlog = "s3://{bucket}/log.csv"\n')
     opened = releases.open_release(open_store(demo_store).within("shops/atelier"), shop="atelier")
     rows = tables.read(opened.path("products.parquet"), ["product_id", "title"]).to_pylist()
     rated = "".join(f"{row['title']},{row['product_id']},3\n" for row in rows[:10])
     (tmp_path / "rated.csv").write_text(f"query,product_id,rating\n{rated}")
-    (tmp_path / "log.csv").write_text("query,count\n" + "".join(f"q{n},{1000 // n}\n" for n in range(1, 400)))
+    log = "query,count\n" + "".join(f"q{n},{1000 // n}\n" for n in range(1, 400))
+    open_store(f"s3://{bucket}").create("log.csv", log.encode())
     command = ["--config", str(config), "--store", demo_store, "evaluate", "atelier", "nowhere"]
     shown = CliRunner().invoke(app, [*command, "--png", str(tmp_path / "drawn")])
     assert shown.exit_code == 0, shown.output

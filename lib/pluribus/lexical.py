@@ -78,8 +78,10 @@ class Lexicon:
             return word
         often = lambda place: int(self.starts[place + 1] - self.starts[place])
         for tried in dict.fromkeys((word, written)):  # "drses" is no plural
+            if len(tried) < SPELT or not tried.isalpha():
+                continue
             near = [place for place in self._beginning.get(tried[0], ()) if one_slip(tried, self.vocabulary[place])]
-            if near and len(tried) >= SPELT and tried.isalpha():
+            if near:
                 return self.vocabulary[max(near, key=often)]
         return word
 

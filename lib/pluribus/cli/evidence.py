@@ -56,7 +56,7 @@ class Beside:
 
         place = judgements or self._evidence(shop, "judgements")
         opened = search.open(self.store, shop)
-        rated = logs.judgements(Path(place), limits=self.settings.shop(shop).limits)
+        rated = logs.judgements(_local(place), limits=self.settings.shop(shop).limits)
         return relevance.measure(opened, relevance.known(rated, opened.places))
 
     def demand(self, shop: str) -> dict[str, Any]:
@@ -64,7 +64,7 @@ class Beside:
         from pluribus import tails
         from pluribus.feeds import logs
 
-        found = logs.read(Path(self._evidence(shop, "log")), limits=self.settings.shop(shop).limits)
+        found = logs.read(_local(self._evidence(shop, "log")), limits=self.settings.shop(shop).limits)
         counts = found.counts.values()
         law = {name: value for name, value in asdict(tails.fit(counts)).items() if name != "curve"}
         return {"column": found.column, "events": found.counts.total(), "items": len(found.counts),
@@ -122,6 +122,14 @@ class Beside:
         if not place:
             raise ConfigError(f"the shop's file names no {name}", do=f'[evidence] {name} = "…"')
         return place
+
+
+def _local(place: str) -> Path:
+    """A file, or a copy of what lies at s3://…"""
+    from pluribus.store import open_store
+
+    parent, _, name = place.rpartition("/")
+    return open_store(parent).local(name) if place.startswith("s3://") else Path(place)
 
 
 def _plain(path: str) -> str:
