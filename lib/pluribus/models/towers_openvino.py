@@ -31,7 +31,7 @@ from pluribus.records import Model
 EXPORT_COSINE = 0.9999  # least, of the export's golden vectors with torch's
 FAST_COSINE = 0.9999  # least, of pictures in bfloat16 with the same in single precision
 DIGESTS = "digests.json"
-STEP = 8  # tokens
+STEP = 4  # tokens
 TRIED = 16  # pictures
 See = Callable[[np.ndarray], np.ndarray]
 
