@@ -52,6 +52,7 @@ def main() -> None:
     ask.add_argument("--workers", type=int, default=2)
     ask.add_argument("--runs", default="first,changed,unchanged", help="which of these; or packing")
     asked = ask.parse_args()
+    asked.folder = asked.folder.absolute()
     generate(asked.folder, asked.shops, asked.products, asked.workers)
     if asked.runs == "packing":
         return print(json.dumps(packing(asked)))

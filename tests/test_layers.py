@@ -53,6 +53,7 @@ OWNERS = {
     "openvino": {"models"},
     "torch": {"models", "train", "mini", "doctor", "generate"},  # doctor asks for the GPU
     "torchvision": {"models", "train"},
+    "simplejpeg": {"models"},
     "pydantic": {"settings", "serve"},
     "fastapi": {"serve"},
     "starlette": {"serve"},

@@ -289,6 +289,17 @@ def test_pixels_are_open_clips_own(resize: str, size: tuple[int, int], tiny: Mod
     assert ours.shape == (32, 32, 3)
     levels = theirs.numpy().transpose(1, 2, 0) * model.std + model.mean
     assert np.abs(ours / 255 - levels).max() <= 1e-6
+    for given in (picture, jpeg(picture)):
+        by_torch, by_pil = (make(given, model) for make in (towers_torch.to_square, squares.to_square))
+        assert by_torch.shape == (32, 32, 3)
+        assert np.abs(by_torch.astype(int) - by_pil).max() <= 1
+
+
+@pytest.mark.parametrize("to_square", [squares.to_square, towers_torch.to_square])
+@pytest.mark.parametrize("bad", [b"", b"no picture", jpeg(np.zeros((9, 9, 3), np.uint8))[:300]])
+def test_a_stored_picture_that_is_none(to_square: squares.ToSquare, bad: bytes, tiny: Model) -> None:
+    with pytest.raises(ShopError, match="a stored picture cannot be decoded"):
+        to_square(bad, tiny)
 
 
 def test_jpeg_bytes_and_arrays_agree(encoder: encoders.Encoder) -> None:

@@ -75,7 +75,7 @@ def run(
 
 def datastore(flow: Path) -> Path:
     """The folder that holds Metaflow's local datastore: beside the flow's folder, unless Metaflow was told."""
-    return Path(os.environ.get("METAFLOW_DATASTORE_SYSROOT_LOCAL", str(flow.parents[1])))
+    return Path(os.environ.get("METAFLOW_DATASTORE_SYSROOT_LOCAL", str(flow.parents[1]))).absolute()
 
 
 def cards(root: Path, run: str, flow: str = "RefreshFlow") -> list[tuple[str, Path]]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from pluribus.errors import ModelError
-from pluribus.models.squares import square_batches
+from pluribus.models.squares import ToSquare, square_batches, to_square
 from pluribus.models.tokens import Tokenize
 from pluribus.records import Model
 
@@ -29,6 +29,7 @@ class Encoder:
     read: Callable[[np.ndarray], np.ndarray]  # tokens int64 [n, context] -> features [n, width]
     network: Any = None  # open_clip's, where torch computes: what `train` changes
     device: str = "cpu"
+    to_square: ToSquare = to_square
 
     @property
     def width(self) -> int:
@@ -41,7 +42,7 @@ class Encoder:
         Holds two batches at a time. Raises ShopError for bytes that are no JPEG.
         """
         rows = [np.zeros((0, self.width), np.float32)]
-        squares = square_batches(pictures, self.model, batch_size)
+        squares = square_batches(pictures, self.model, batch_size, self.to_square)
         rows += [self._unit(in_memory(self.see, batch)) for batch in squares]
         return np.concatenate(rows)
 
