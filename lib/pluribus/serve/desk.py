@@ -9,6 +9,7 @@ import asyncio
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from threading import BoundedSemaphore
 from typing import Any
 
 from starlette.responses import Response
@@ -27,16 +28,14 @@ class Desk:
     def __init__(self, shelf: Shelf, *, timeout_s: float) -> None:
         self.shelf, self._timeout_s = shelf, timeout_s
         self._pools = {name: ThreadPoolExecutor(n, f"serve-{name}") for name, n in (("quick", QUICK), ("slow", SLOW))}
-        self._room = {"quick": QUICK * WAITING, "slow": SLOW * WAITING}
+        self._room = {name: BoundedSemaphore(n * WAITING) for name, n in (("quick", QUICK), ("slow", SLOW))}
 
     async def answer(self, shop: str, use: Callable[[Opened], dict[str, Any]], *, pool: str = "quick") -> Response:
         """What a use says of the shop's live release, as JSON; a failure where it has none, or no time."""
-        if self._room[pool] <= 0:
+        if not self._room[pool].acquire(blocking=False):
             return troubles.of_error(troubles.Busy("too many requests are waiting", do="try again in a moment"))
-        self._room[pool] -= 1
-        loop = asyncio.get_running_loop()
         work = self._pools[pool].submit(self._said, shop, use)
-        work.add_done_callback(lambda _: loop.call_soon_threadsafe(self._leave, pool))
+        work.add_done_callback(lambda _: self._room[pool].release())
         try:
             said = await asyncio.wait_for(asyncio.wrap_future(work), self._timeout_s)
         except TimeoutError:
@@ -51,9 +50,6 @@ class Desk:
         searcher = self.shelf.take(shop)
         told = {"shop": shop, "release": searcher.release.manifest.release, **use(searcher)}
         return json.dumps(told, allow_nan=False, default=str).encode()
-
-    def _leave(self, pool: str) -> None:
-        self._room[pool] += 1
 
     def close(self) -> None:
         """Take no more work."""
