@@ -11,6 +11,7 @@ from pathlib import Path
 
 import decoding
 import encoding
+import gpus
 import ingesting
 import neighbours
 import refreshing
@@ -20,11 +21,12 @@ import towers
 import validation
 from beside import measure, run_here
 
-BENCHMARKS = {
-    name: benchmark
-    for module in (ingesting, validation, shelving, decoding, encoding, towers, neighbours, refreshing)
-    for name, benchmark in module.BENCHMARKS.items()
-}
+from pluribus import models
+
+MODULES = [ingesting, validation, shelving, decoding, encoding, towers, neighbours, refreshing]
+if models.gpus() or gpus.SMALL:
+    MODULES.append(gpus)
+BENCHMARKS = {name: benchmark for module in MODULES for name, benchmark in module.BENCHMARKS.items()}
 
 
 def main() -> None:
