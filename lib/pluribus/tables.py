@@ -10,6 +10,7 @@ are read by Arrow and asked in one DuckDB of the process, which may open no file
 (pyarrow.dataset, the other way to query files, imports pandas: 1.2 CPU-s in every process.)
 """
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -53,8 +54,8 @@ def read(path: Path, columns: list[str] | None = None) -> pa.Table:
 
 
 def batches(path: Path, n_rows: int, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
-    """A Parquet file piece by piece."""
-    with pq.ParquetFile(path) as file:
+    """A Parquet file piece by piece; mapped, since buffers for its pages cost more than decoding them."""
+    with pq.ParquetFile(path, memory_map=True) as file:
         yield from file.iter_batches(n_rows, columns=columns)
 
 
@@ -84,6 +85,17 @@ def write(
             n_rows += batch.num_rows
             writer.write_table(pa.Table.from_batches([batch]).cast(said), row_group_size=BATCH_ROWS)
     return n_rows
+
+
+def keep(store: "Store", prefix: str, table: pa.Table, *, packed: bool = True) -> tuple[str, int]:
+    """Put a table into a store as one more Parquet file, named by its bytes; returns its key and its size in bytes."""
+    with tempfile.TemporaryDirectory(prefix="pluribus-") as folder:
+        path = Path(folder) / "part.parquet"
+        write(path, table.to_batches(), table.schema, store.owner, packed=packed)
+        with path.open("rb") as file:
+            key = f"{prefix}{hashlib.file_digest(file, 'sha256').hexdigest()}.parquet"
+        store.create(key, path, given=True)
+        return key, path.stat().st_size
 
 
 @contextmanager
