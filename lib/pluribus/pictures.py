@@ -28,7 +28,7 @@ def ledger(store: Store, recipe: str) -> pa.Table:
     """What is known of every picture reference under a recipe: one LEDGER row each."""
     parts = [tables.read(tables.local(store, item.key)) for item in store.items(f"images/ledger/{recipe}/")]
     if not parts:
-        return LEDGER.empty_table()
+        return tables.empty(LEDGER)
     return tables.query(NEWEST, ledger=pa.concat_tables(parts)).cast(LEDGER)
 
 
@@ -74,7 +74,7 @@ def load(store: Store, contents: Sequence[str], batch: int = 512) -> Iterator[tu
     Raises ReleaseError when the ledger knows nothing of one of them.
     """
     every = [tables.read(tables.local(store, item.key), ["content", "pack"]) for item in store.items("images/ledger/")]
-    table = pa.concat_tables([LEDGER.empty_table().select(["content", "pack"]), *every])
+    table = pa.concat_tables([tables.empty(LEDGER).select(["content", "pack"]), *every])
     where = dict(zip(table["content"].to_pylist(), table["pack"].to_pylist(), strict=True))
     wanted: dict[str, set[str]] = {}
     for content in contents:
