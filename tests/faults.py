@@ -126,9 +126,9 @@ class Faulty:
         self.inner.delete(key)
         self._after(key, StoreError(f"{key}: 503, was it deleted?"))
 
-    def create(self, key: str, data: bytes | Path) -> None:
+    def create(self, key: str, data: bytes | Path, *, given: bool = False) -> None:
         self._before(key, "create")
-        self.inner.create(key, data)
+        self.inner.create(key, data, given=given)
         self._after(key, StoreError(f"{key}: neither taken nor there"))
 
     def swap(self, key: str, data: bytes, tag: str | None) -> str:

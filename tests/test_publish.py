@@ -95,8 +95,8 @@ class Troubled:
     def read(self, key: str, start: int, size: int) -> bytes:
         return self.inner.read(key, start, size)
 
-    def create(self, key: str, data: bytes | Path) -> None:
-        self.inner.create(key, data)
+    def create(self, key: str, data: bytes | Path, *, given: bool = False) -> None:
+        self.inner.create(key, data, given=given)
 
     def swap(self, key: str, data: bytes, tag: str | None) -> str:
         if self.before_swap:

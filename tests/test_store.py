@@ -37,6 +37,26 @@ def test_a_file_is_written_like_bytes(store: Store, tmp_path: Path) -> None:
     assert store.local("large").read_bytes() == b"x" * 3_000_000
 
 
+def test_a_file_that_is_given_is_not_copied_on_its_own_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, source = open_store(str(tmp_path / "store")), tmp_path / "source"
+    source.write_bytes(b"x" * 1000)
+    store.create("kept", source)
+    store.create("given", source, given=True)
+    assert store.local("given").samefile(source)
+    assert not store.local("kept").samefile(source)
+    link = os.link
+
+    def other_disk(file: Path, name: Path) -> None:
+        if file == source:
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        link(file, name)
+
+    monkeypatch.setattr(os, "link", other_disk)
+    store.create("given from afar", source, given=True)
+    assert store.get("given from afar") == source.read_bytes()
+    assert not store.local("given from afar").samefile(source)
+
+
 def test_ranges_end_where_the_object_ends(store: Store) -> None:
     store.create("digits", b"0123456789")
     assert store.read("digits", 2, 3) == b"234"

@@ -41,12 +41,22 @@ def test_another_model_sees_none_of_it(store: Store) -> None:
 
 def test_bad_vectors_never_reach_the_shelf(store: Store) -> None:
     shelf = vectors.Shelf(store, "model1", 16)
-    for bad in (some(1) * 2, np.full((1, 16), np.nan), np.zeros((1, 16))):
-        with pytest.raises(ModelError, match="unit"):
-            shelf.add(keys("a"), bad)
+    for value in (2, np.nan, np.inf, 0):
+        for kind in (np.float16, np.float32, np.float64):
+            rows = some(vectors.CHECKED_ROWS + 1).astype(kind)
+            rows[-1] = [value] + 15 * [0]
+            with pytest.raises(ModelError, match="unit"):
+                shelf.add(keys(*map(str, range(len(rows)))), rows)
     with pytest.raises(ModelError, match="width"):
         shelf.add(keys("a"), some(1)[:, :8])
     assert vectors.Shelf(store, "model1", 16).missing(keys("a"))
+
+
+def test_magnitudes_of_fp16_are_exact() -> None:
+    every = np.arange(2**16, dtype=np.uint16).view(np.float16)
+    found, finite = vectors._magnitudes(every), np.isfinite(every)
+    np.testing.assert_array_equal(found[finite], np.abs(every[finite]).astype(np.float32))
+    assert found[~finite].min() == 65_536
 
 
 def test_a_text_and_a_picture_never_share_a_key() -> None:

@@ -29,9 +29,9 @@ def apply(old: Path | None, delta: Path) -> Iterator[pa.RecordBatch]:
     Only the rows it names are joined, so what a delta costs is reading and writing the catalog.
     """
     ids = tables.query("select distinct product_id as id from delta where product_id is not null", delta=delta)["id"]
-    named, n_rows = [PRODUCT.empty_table()], 0
+    named, n_rows = [tables.empty(PRODUCT)], 0
     for batch in tables.batches(old, tables.BATCH_ROWS, PRODUCT.names) if old else ():
-        there = batch.filter(batch["product_id"].is_valid())
+        there = batch.filter(batch["product_id"].is_valid()) if batch["product_id"].null_count else batch
         told = pc.is_in(there["product_id"], value_set=ids)
         named.append(pa.Table.from_batches([there.filter(told)]))
         yield _numbered(there.filter(pc.invert(told)), n_rows)

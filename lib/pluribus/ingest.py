@@ -281,7 +281,7 @@ def _picture_counts(rows: Path) -> dict[str, int]:
 def _keep(store: Store, snapshot: Snapshot, rows: Path, last: Snapshot | None) -> Snapshot:
     """Store the rows under their digest and write the diary; the same catalog as last time is as old as it was."""
     if not any(store.items(rows_key(snapshot.id))):
-        store.create(rows_key(snapshot.id), rows)
+        store.create(rows_key(snapshot.id), rows, given=True)
         snapshot = replace(snapshot, size_bytes=snapshot.size_bytes + rows.stat().st_size)
     diary = f"snapshots/log/{snapshot.asof}.json"
     if last is not None and last.id == snapshot.id:

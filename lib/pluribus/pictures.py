@@ -9,10 +9,8 @@ and a pack per `PACK_BYTES`.
 """
 
 import hashlib
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from pathlib import Path
 
 import pyarrow as pa
 
@@ -30,7 +28,7 @@ def ledger(store: Store, recipe: str) -> pa.Table:
     """What is known of every picture reference under a recipe: one LEDGER row each."""
     parts = [tables.read(tables.local(store, item.key)) for item in store.items(f"images/ledger/{recipe}/")]
     if not parts:
-        return LEDGER.empty_table()
+        return tables.empty(LEDGER)
     return tables.query(NEWEST, ledger=pa.concat_tables(parts)).cast(LEDGER)
 
 
@@ -66,7 +64,7 @@ def shelve(
     table = pa.Table.from_batches(lines)
     packs = pa.array([where.get(content) for content in table["content"].to_pylist()], pa.string())
     part = table.append_column("pack", packs).cast(LEDGER)
-    _, written = _create(store, f"images/ledger/{recipe}/{now:%Y%m%dT%H%M%S.%fZ}-", part)
+    _, written = tables.keep(store, f"images/ledger/{recipe}/{now:%Y%m%dT%H%M%S.%fZ}-", part)
     return table.num_rows, size_bytes + written
 
 
@@ -76,7 +74,7 @@ def load(store: Store, contents: Sequence[str], batch: int = 512) -> Iterator[tu
     Raises ReleaseError when the ledger knows nothing of one of them.
     """
     every = [tables.read(tables.local(store, item.key), ["content", "pack"]) for item in store.items("images/ledger/")]
-    table = pa.concat_tables([LEDGER.empty_table().select(["content", "pack"]), *every])
+    table = pa.concat_tables([tables.empty(LEDGER).select(["content", "pack"]), *every])
     where = dict(zip(table["content"].to_pylist(), table["pack"].to_pylist(), strict=True))
     wanted: dict[str, set[str]] = {}
     for content in contents:
@@ -98,15 +96,6 @@ def load(store: Store, contents: Sequence[str], batch: int = 512) -> Iterator[tu
 
 def _pack(store: Store, waiting: dict[str, bytes], where: dict[str, str]) -> int:
     table = pa.table({"content": list(waiting), "picture": list(waiting.values())}, schema=PACK)
-    key, size_bytes = _create(store, "images/packs/", table)
+    key, size_bytes = tables.keep(store, "images/packs/", table)
     where.update(dict.fromkeys(waiting, key))
     return size_bytes
-
-
-def _create(store: Store, prefix: str, table: pa.Table) -> tuple[str, int]:
-    with tempfile.TemporaryDirectory(prefix="pluribus-") as folder:
-        path = Path(folder) / "part.parquet"
-        tables.write(path, table.to_batches(), table.schema, store.owner)
-        key = f"{prefix}{hashlib.sha256(path.read_bytes()).hexdigest()}.parquet"
-        store.create(key, path)
-        return key, path.stat().st_size

@@ -185,9 +185,9 @@ def _clean_until(block: bytes, delimiter: str, *, last: bool) -> int:
         whole = newlines[np.searchsorted(quotes, newlines) % 2 == 0]
         end = int(whole[-1]) + 1 if len(whole) else 0
     quotes = quotes[quotes < end]
-    padded = np.concatenate([[ord("\n")], data[:end], [ord("\n")]])
+    opening, closing = quotes[::2], quotes[1::2]
+    before, after = data[opening[opening > 0] - 1], data[closing[closing < end - 1] + 1]
     edges = [ord(c) for c in (delimiter, "\n", "\r", '"')]
-    before, after = padded[quotes[::2]], padded[quotes[1::2] + 2]
     sound = len(quotes) % 2 == 0 and np.isin(before, edges).all() and np.isin(after, edges).all()
     return end if sound else 0
 

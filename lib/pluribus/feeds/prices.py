@@ -8,6 +8,7 @@ import html
 import math
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -44,6 +45,7 @@ SHARED = {
     "kr": ("", " SEK NOK DKK ISK "),
     "₨": ("PKR", " PKR INR LKR NPR MUR "),
 }
+SHORT_CHARS = 50
 _NUMBER = re.compile(r"\d[\d.,' ]*(?:[eE][+-]?\d+)?|[.,]\d+")
 _TYPOGRAPHY = str.maketrans(
     dict.fromkeys("\xa0\u202f\u2009\u2007\t\r\n", " ") | {"٫": ".", "٬": ",", "．": ".", "，": ",", "−": "-", "’": "'"}
@@ -68,6 +70,10 @@ def money(value: str, currency: str = "", decimal: str = "") -> Money:
     `currency` decides what "$" and other shared signs mean; `decimal` is the mark this feed uses, for the numbers
     that do not say it themselves ("1.234").
     """
+    return (_short_money if len(value) <= SHORT_CHARS else _money)(value, currency, decimal)
+
+
+def _money(value: str, currency: str, decimal: str) -> Money:
     plain = (html.unescape(value) if "&" in value else value).translate(_TYPOGRAPHY).strip()
     if plain.casefold() in NOTHING:
         return Money()
@@ -81,6 +87,9 @@ def money(value: str, currency: str = "", decimal: str = "") -> Money:
     if negative or said is None or amount is None or not math.isfinite(amount):
         return ILLEGIBLE
     return Money(amount, said)
+
+
+_short_money = lru_cache(2**14)(_money)  # a million rows repeat few prices
 
 
 def _currency(said: str, hint: str) -> str | None:

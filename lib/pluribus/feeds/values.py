@@ -9,6 +9,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +27,7 @@ _INVISIBLE = re.compile(
 _TAG = re.compile(r"<(?:[a-zA-Z/!?])[^<>]*>")
 _INLINE = re.compile(r"</?(?:a|abbr|b|big|em|font|i|mark|s|small|span|strong|sub|sup|u)\b[^<>]*>", re.IGNORECASE)
 _NULL = r"(?i:null|none|nan|n/a|\\n|#n/a)"  # how exports write nothing
+SHORT_CHARS = 1_000
 _UNTIDY = rf"[^\x20-\x7e]|[<&]|  |^ | $|^{_NULL}$"
 
 
@@ -36,6 +38,10 @@ def texts(column: pa.Array) -> pa.Array:
 
 def text(value: str) -> str | None:
     """One value as plain text, None when nothing is left."""
+    return _short_text(value) if len(value) <= SHORT_CHARS else _text(value)
+
+
+def _text(value: str) -> str | None:
     for _ in range(3):
         if _TAG.search(value):
             value = _without_tags(value)
@@ -44,6 +50,9 @@ def text(value: str) -> str | None:
         value = unescaped
     value = " ".join(_INVISIBLE.sub("", unicodedata.normalize("NFC", value)).split())
     return None if re.fullmatch(_NULL, value) else value or None
+
+
+_short_text = lru_cache(2**13)(_text)  # what comes again in another batch; 16 MB of ASCII at most
 
 
 def _without_tags(value: str) -> str:

@@ -50,8 +50,11 @@ class Store(Protocol):
     def read(self, key: str, start: int, size: int) -> bytes:
         """At most `size` bytes from byte `start`; fewer, or none, at the end of the object. Raises Missing."""
 
-    def create(self, key: str, data: bytes | Path) -> None:
-        """Put if absent. The same bytes already there are success, other bytes raise Exists. Durable on return."""
+    def create(self, key: str, data: bytes | Path, *, given: bool = False) -> None:
+        """Put if absent. The same bytes already there are success, other bytes raise Exists. Durable on return.
+
+        A file that is `given` is never written again by who gives it: on the same disk it becomes the object uncopied.
+        """
 
     def swap(self, key: str, data: bytes, tag: str | None) -> str:
         """Compare and swap; tag None: the object must be absent. Returns the new tag.
@@ -119,8 +122,8 @@ class View:
             raise ValueError(f"start {start} and size {size} must not be negative")
         return self.ground.read(self._full(key), start, size)
 
-    def create(self, key: str, data: bytes | Path) -> None:
-        self.ground.create(self._full(key), data)
+    def create(self, key: str, data: bytes | Path, *, given: bool = False) -> None:
+        self.ground.create(self._full(key), data, given=given)
 
     def swap(self, key: str, data: bytes, tag: str | None) -> str:
         return self.ground.swap(self._full(key), data, tag)

@@ -48,10 +48,10 @@ class Folder:
         with self._reading(key) as path, path.open("rb"):
             return path
 
-    def create(self, key: str, data: bytes | Path) -> None:
+    def create(self, key: str, data: bytes | Path, *, given: bool = False) -> None:
         path = self.root / key
         with self._writing(key):
-            if path.exists() or not self._link(data, path):
+            if path.exists() or not self._link(data, path, given=given):
                 if _sha256(path) != _sha256(data):
                     raise Exists(f"{path} already holds other bytes")
                 _sync(path.parent)  # its writer may have died before this
@@ -88,9 +88,9 @@ class Folder:
     def remains(self, prefix: str) -> tuple[str, ...]:
         return ()
 
-    def _link(self, data: bytes | Path, path: Path) -> bool:
+    def _link(self, data: bytes | Path, path: Path, *, given: bool = False) -> bool:
         """Make the object appear under its name, durably; False when the name is taken."""
-        with self._staged(data) as staged, self._locked():
+        with self._staged(data, given=given) as staged, self._locked():
             _make_folder(path.parent)
             try:
                 os.link(staged, path)
@@ -101,7 +101,7 @@ class Folder:
         return True
 
     @contextmanager
-    def _staged(self, data: bytes | Path) -> Iterator[Path]:
+    def _staged(self, data: bytes | Path, *, given: bool = False) -> Iterator[Path]:
         """The data as a durable file of the same file system, gone afterwards."""
         staging = self.root / ".tmp"
         _make_folder(staging)
@@ -112,7 +112,7 @@ class Folder:
         staged = staging / uuid4().hex
         try:
             if isinstance(data, Path):
-                shutil.copyfile(data, staged)
+                (_take if given else shutil.copyfile)(data, staged)
             else:
                 staged.write_bytes(data)
             _sync(staged)
@@ -177,6 +177,14 @@ def _told(error: OSError, path: Path, done: str) -> StoreError:
         errno.EEXIST: "a file lies where the store needs a folder: move it away",
     }.get(error.errno or 0, "")
     return StoreError(f"{path} cannot be {done}: {error.strerror or error}", do=advice)
+
+
+def _take(file: Path, staged: Path) -> None:
+    """The file itself under a second name; a copy where it lies on another disk, or the file system refuses."""
+    try:
+        os.link(file, staged)
+    except OSError:
+        shutil.copyfile(file, staged)
 
 
 def _sha256(data: bytes | Path) -> str:

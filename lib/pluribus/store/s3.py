@@ -92,7 +92,7 @@ class S3:
                 return b""
             raise
 
-    def create(self, key: str, data: bytes | Path) -> None:
+    def create(self, key: str, data: bytes | Path, *, given: bool = False) -> None:
         with _opened(data) as body:
             digest = hashlib.file_digest(body, "sha256")
             size_bytes = body.seek(0, os.SEEK_END)

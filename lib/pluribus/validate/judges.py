@@ -50,7 +50,7 @@ def judge(judged: pa.Table, suites: list[dict[str, Any]]) -> tuple[list[Finding]
     Raises ConfigError for a suite that does not load or cannot be judged.
     """
     frame = judged.to_pandas()
-    findings, failed = [], [FAILED.empty_table()]
+    findings, failed = [], [tables.empty(FAILED)]
     for result in _results(frame, suites, COUNTS):
         found = _finding(result, judged.num_rows)
         findings.append(found)
