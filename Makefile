@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PLURIBUS_DATA ?= $(abspath ../shared/data)
 
-.PHONY: help install tables demo test check swaps kill faults radosgw bench scale packing million deploy-check real fairness mini app lock clean judge relevance transfer generated descriptions compare-report fuzz audit load uses
+.PHONY: help install tables demo test check swaps kill faults radosgw bench scale packing million deploy-check real fairness mini app lock clean judge relevance transfer generated descriptions compare-report fuzz audit load uses bluegreen
 
 help: ## what each target does
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -48,6 +48,9 @@ uses: real ## every use of the five real shops by library, command and service (
 
 swaps: install ## 10,000 requests to the service during 20 swaps of releases
 	PLURIBUS_SWAPS=20 PLURIBUS_REQUESTS=10000 $(BIN)/pytest -s tests/test_swaps.py
+
+bluegreen: real ## another model under demo and real shops and back, while somebody searches (PLURIBUS_DATA)
+	PLURIBUS_DATA=$(PLURIBUS_DATA) PLURIBUS_REAL=.pluribus-real $(BIN)/pytest -s tests/test_backfill.py -k real_shops
 
 radosgw: install ## the store's tests against Ceph's S3 gateway, a second opinion; installs it with apt-get
 	tests/radosgw.sh $(BIN)/pytest tests/test_store.py tests/test_publish.py -k 'not [folder]'
