@@ -6,7 +6,7 @@ bm25s scores every word of every text once, when a release is built; asking then
 import io
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -116,19 +116,19 @@ def one_slip(a: str, b: str) -> bool:
     return len(a) + len(b) < 2 or (len(a) == len(b) == 1) or (len(a) == 2 and a == b[::-1])
 
 
-def build(texts: Sequence[str]) -> Lexicon:
+def build(texts: Iterable[str]) -> Lexicon:
     """The lexicon of these texts."""
     import bm25s
 
     place: dict[str, int] = {}
     ids = [[place.setdefault(word, len(place)) for word in words(text)] for text in texts]
     if not place:
-        return Lexicon(len(texts), [], np.zeros(0, np.float32), np.zeros(0, np.int32), np.zeros(1, np.int64))
+        return Lexicon(len(ids), [], np.zeros(0, np.float32), np.zeros(0, np.int32), np.zeros(1, np.int64))
     made = bm25s.BM25(k1=K1, b=B, method="lucene")
     made.index((ids, place), create_empty_token=False, show_progress=False)
     columns = made.scores
     return Lexicon(
-        len(texts),
+        len(ids),
         list(place),
         np.asarray(columns["data"], np.float32),
         np.asarray(columns["indices"], np.int32),

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyarrow import ipc
 
 from pluribus.errors import ReleaseError, check_owner
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 MEMORY_LIMIT = "1GB"  # DuckDB spills beyond it; Arrow buffers come on top
 BATCH_ROWS = 20_000
+MAPPED = b"ARROW1"  # how an Arrow file begins
 SMALL_BYTES = 8 * 2**20  # of all tables of a query together, Parquet as it lies on disk
 
 
@@ -59,10 +61,11 @@ def batches(path: Path, n_rows: int, columns: list[str] | None = None) -> Iterat
 
 
 def local(store: "Store", key: str) -> Path:
-    """A Parquet file of a store, once its footer names the store's shop. Raises Missing, and ReleaseError."""
+    """A table's file of a store, once it names the store's shop. Raises Missing, and ReleaseError."""
     path = store.local(key)
     try:
-        found = (pq.read_metadata(path).metadata or {}).get(b"shop", b"").decode("utf-8", "replace")
+        said = ipc.open_file(pa.memory_map(str(path))).schema if is_mapped(path) else pq.read_metadata(path)
+        found = (said.metadata or {}).get(b"shop", b"").decode("utf-8", "replace")
     except (pa.ArrowInvalid, OSError) as error:
         raise ReleaseError(f"{store.url}/{key} is damaged: {error}", do="refresh the shop anew") from error
     check_owner(f"{store.url}/{key}", found, store.owner)
@@ -84,6 +87,32 @@ def write(
             n_rows += batch.num_rows
             writer.write_table(pa.Table.from_batches([batch]).cast(said), row_group_size=BATCH_ROWS)
     return n_rows
+
+
+def write_mapped(path: Path, batch: pa.RecordBatch, owner: str = "") -> None:
+    """Write a batch as a file that `mapped` opens, which says whose it is. What the batch maps is never held twice."""
+    said = batch.schema.with_metadata({"shop": owner}) if owner else batch.schema
+    with pa.OSFile(str(path), "wb") as sink, ipc.new_file(sink, said) as writer:
+        writer.write_batch(batch.replace_schema_metadata(said.metadata))
+
+
+def mapped(path: Path) -> pa.RecordBatch:
+    """The batch of a file by `write_mapped`: a page is read when it is touched, and may be dropped again by the kernel.
+
+    Raises ReleaseError when it is none.
+    """
+    try:
+        batch = ipc.open_file(pa.memory_map(str(path))).get_batch(0)
+        batch.validate()
+    except (pa.ArrowInvalid, OSError, IndexError) as error:
+        raise ReleaseError(f"{path.name} is damaged: {error}", do="roll back, or refresh the shop anew") from error
+    return batch
+
+
+def is_mapped(path: Path) -> bool:
+    """Whether a file is by `write_mapped`; else it is Parquet. (A cached download has no ending to tell by.)"""
+    with path.open("rb") as file:
+        return file.read(len(MAPPED)) == MAPPED
 
 
 @contextmanager

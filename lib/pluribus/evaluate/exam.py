@@ -101,11 +101,8 @@ class Exam:
 
 
 def read(rows: Path, table: Path, width: int) -> Release:
-    """A release's products.parquet and vectors.parquet."""
-    found = tables.read(table)
-    there = {name: found[name].combine_chunks().is_valid().to_numpy(zero_copy_only=False) for name in ("image", "text")}
-    arrays = {name: vectors.fp16(found[name], width) for name in ("fused", "image", "text")}
-    return Release(tables.read(rows, COLUMNS), **arrays, has_image=there["image"], has_text=there["text"])
+    """A release's products and vectors."""
+    return Release(tables.read(rows, COLUMNS), **vars(vectors.read_space(table, width)))
 
 
 def words_of(path: Path, n: int) -> lexical.Lexicon:
@@ -134,8 +131,3 @@ def relevant_sets(*labels: list[str]) -> np.ndarray:
             if label:
                 parent[root(i)] = root(first.setdefault(label, i))
     return np.unique([root(i) for i in range(len(parent))], return_inverse=True)[1]
-
-
-def width_of(table: Path) -> int:
-    """The width of the vectors in a vectors.parquet."""
-    return int(tables.read(table, ["fused"])["fused"].type.byte_width) // 2

@@ -52,8 +52,8 @@ class Live:
 def read_live(store: Store, opened: releases.Release) -> Live:
     """Every byte compared with its manifest. A release of an older pluribus may lack facts: those stay blank."""
     facts = opened.manifest.facts
-    table = opened.path("vectors.parquet")
-    width = int(facts.get("width") or exams.width_of(table))
+    table = opened.path(vectors.space_file(opened.manifest.files))
+    width = int(facts.get("width") or vectors.width_of(table))
     fingerprint = str(facts.get("fingerprint", ""))
     release = exams.read(opened.path("products.parquet"), table, width)
     return Live(release, vectors.Shelf(store, fingerprint, width), str(facts.get("model", "")), fingerprint,
