@@ -18,7 +18,7 @@ from pluribus.records import Index
 
 K = 10
 BLOCK = 65_536  # vectors
-COMPARED = 16_384  # vectors at a time in single precision, each with a score for every query
+CHUNK = 16_384  # vectors at a time in single precision, each with a score for every query
 BYTE_LIMIT = 8 << 30  # a larger vector block in an index file is refused by faiss before it is allocated
 CONFIDENCE = 1.645  # standard errors: 19 of 20 indexes keep their promise on queries that were not their sample
 
@@ -186,7 +186,7 @@ def _only(allowed: np.ndarray, n: int) -> Any:
     return faiss.IDSelectorBitmap(np.packbits(mask, bitorder="little"))
 
 
-def exact_scores(queries: np.ndarray, vectors: np.ndarray, k: int, block: int = COMPARED) -> tuple[np.ndarray, np.ndarray]:
+def exact_scores(queries: np.ndarray, vectors: np.ndarray, k: int, block: int = CHUNK) -> tuple[np.ndarray, np.ndarray]:
     """Brute force in numpy, the reference of every recall: scores and positions [m, min(k, n)], best first."""
     k = min(k, len(vectors))
     best = np.empty((len(queries), 0), dtype=np.float32)
