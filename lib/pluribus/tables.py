@@ -54,6 +54,18 @@ def read(path: Path, columns: list[str] | None = None) -> pa.Table:
         return file.read(columns)
 
 
+def whole(path: Path) -> pa.Table:
+    """A Parquet file in memory, each column in one piece, and never more than one column twice."""
+    with pq.ParquetFile(path) as file:
+        names = file.schema_arrow.names
+        return pa.table([one_piece(file.read([name])[name]) for name in names], schema=file.schema_arrow)
+
+
+def one_piece(column: pa.ChunkedArray) -> pa.Array:
+    """A column as one array; not copied where it is one (Arrow's `combine_chunks` copies it)."""
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
 def batches(path: Path, n_rows: int, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
     """A Parquet file piece by piece."""
     with pq.ParquetFile(path) as file:

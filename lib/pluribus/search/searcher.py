@@ -247,7 +247,7 @@ class Searcher:
     @cached_property
     def _cells(self) -> list[tuple[str, Any]]:
         """Each column by its name; None for one in which nothing is said."""
-        columns = ((name, self.products[name].combine_chunks()) for name in self.products.column_names)
+        columns = ((name, tables.one_piece(self.products[name])) for name in self.products.column_names)
         return [(name, None if column.null_count == len(column) else column) for name, column in columns]
 
     @cached_property
