@@ -1,22 +1,27 @@
-"""Words: BM25 over a shop's own texts, for what vectors blur: names, numbers, brands. The only owner of bm25s.
+"""Words: BM25 over a shop's own texts, for what vectors blur: names, numbers, brands.
 
-bm25s scores every word of every text once, when a release is built; asking then adds up columns and needs no library.
+Every word of every text is scored once, when a release is built; asking then adds up columns.
 """
 
 import io
+import math
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from pluribus.errors import ReleaseError
 
 #: Chosen on icecat_relevance and homedepot_relevance (`make relevance`): product texts are short, so their length says
 #: little (b below bm25s' 0.75) and a repeated word too (k1 below its 1.5).
 K1, B = 1.0, 0.4
+BLOCK = 16_384  # texts counted at a time
 SPELT = 5  # letters at least: shorter words have too many neighbours to be read as one of them
 _WORD = re.compile(r"\w+")
 
@@ -48,14 +53,19 @@ class Lexicon:
     """The words of n texts, ready to be asked: for each word, which texts say it and what that is worth."""
 
     n: int
-    vocabulary: Sequence[str]
+    spelled: str  # the words, a line each
     worth: np.ndarray  # float32, word after word
     texts: np.ndarray  # int32, beside it
     starts: np.ndarray  # int64 [words + 1]: where each word's part begins
-    _place: dict[str, int] = field(default_factory=dict, repr=False)
 
-    def __post_init__(self) -> None:
-        self._place.update((word, place) for place, word in enumerate(self.vocabulary))
+    @cached_property
+    def vocabulary(self) -> list[str]:
+        """The words, in the order of their numbers."""
+        return self.spelled.split("\n") if self.spelled else []
+
+    @cached_property
+    def _place(self) -> dict[str, int]:
+        return {word: place for place, word in enumerate(self.vocabulary)}
 
     def scores(self, query: str) -> np.ndarray:
         """How much of the query each text says, [n] in 0 to 1: its BM25 score over the most that any text could get."""
@@ -100,7 +110,7 @@ class Lexicon:
     def dump(self) -> bytes:
         """As one file of a release."""
         buffer = io.BytesIO()
-        spelled = np.frombuffer("\n".join(self.vocabulary).encode(), dtype=np.uint8)
+        spelled = np.frombuffer(self.spelled.encode(), dtype=np.uint8)
         np.savez_compressed(buffer, n=self.n, worth=self.worth, texts=self.texts, starts=self.starts, words=spelled)
         return buffer.getvalue()
 
@@ -117,32 +127,56 @@ def one_slip(a: str, b: str) -> bool:
 
 
 def build(texts: Iterable[str]) -> Lexicon:
-    """The lexicon of these texts."""
-    import bm25s
+    """The lexicon of these texts, which are read once and never held.
 
-    place: dict[str, int] = {}
-    ids = [[place.setdefault(word, len(place)) for word in words(text)] for text in texts]
-    if not place:
-        return Lexicon(len(ids), [], np.zeros(0, np.float32), np.zeros(0, np.int32), np.zeros(1, np.int64))
-    made = bm25s.BM25(k1=K1, b=B, method="lucene")
-    made.index((ids, place), create_empty_token=False, show_progress=False)
-    columns = made.scores
-    return Lexicon(
-        len(ids),
-        list(place),
-        np.asarray(columns["data"], np.float32),
-        np.asarray(columns["indices"], np.int32),
-        np.asarray(columns["indptr"], np.int64),
-    )
+    Scores are bm25s' (method "lucene") to the last bit; bm25s itself holds every text as a list and counts in Python
+    dicts, a gigabyte for a million products.
+    """
+    blocks = list(_numbered(iter(texts)))
+    n_words = np.concatenate([of for _, of in blocks] or [np.zeros(0, np.int64)])
+    whole = pa.chunked_array([said for said, _ in blocks], pa.dictionary(pa.int32(), pa.string())).unify_dictionaries()
+    if not len(whole):
+        return Lexicon(len(n_words), "", np.zeros(0, np.float32), np.zeros(0, np.int32), np.zeros(1, np.int64))
+    vocabulary = whole.chunk(0).dictionary
+    counted = lambda: (_counted(said, of) for said, (_, of) in zip(whole.chunks, blocks, strict=True))
+    often = np.zeros(len(vocabulary), np.int64)
+    for word, _, _ in counted():
+        often += np.bincount(word, minlength=len(often))
+    kinds, kind = np.unique(often, return_inverse=True)
+    idf = np.array([math.log(1 + (len(n_words) - n + 0.5) / (n + 0.5)) for n in kinds.tolist()], np.float32)[kind]
+    starts = np.concatenate([[0], often.cumsum()])
+    worth, where = np.empty(starts[-1], np.float32), np.empty(starts[-1], np.int32)
+    free, first = starts[:-1].copy(), 0  # the next place of each word
+    for (word, text, times), (_, of) in zip(counted(), blocks, strict=True):
+        runs, lengths = np.unique(word, return_counts=True)
+        places = np.repeat(free[runs] - lengths.cumsum() + lengths, lengths) + np.arange(len(word))
+        free[runs] += lengths
+        worth[places] = idf[word] * (times / (K1 * ((1 - B) + B * of[text] / n_words.mean()) + times))
+        where[places] = text + first
+        first += len(of)
+    return Lexicon(len(n_words), "\n".join(vocabulary.to_pylist()), worth, where, starts)
+
+
+def _numbered(texts: Iterator[str]) -> Iterator[tuple[pa.DictionaryArray, np.ndarray]]:
+    """Block by block: all words as numbers of their own dictionary, and how many each text has."""
+    while block := [words(text) for text in islice(texts, BLOCK)]:
+        said = " ".join(word for of in block for word in of)
+        split = pc.split_pattern(pa.scalar(said), " ").values if said else pa.nulls(0, pa.string())
+        yield split.dictionary_encode(), np.array([len(of) for of in block], np.int64)
+
+
+def _counted(said: pa.DictionaryArray, n_words: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Which word is in which text of a block how often, by word and then by text."""
+    numbers = np.frombuffer(said.indices.buffers()[1], np.int32, len(said)).astype(np.int64)
+    pairs, times = np.unique(numbers * BLOCK + np.repeat(np.arange(len(n_words)), n_words), return_counts=True)
+    return (pairs // BLOCK).astype(np.int32), (pairs % BLOCK).astype(np.int32), times.astype(np.int32)
 
 
 def load(data: bytes, *, n: int) -> Lexicon:
     """A lexicon from its file, whose bytes were already verified. Raises ReleaseError when it is not of n texts."""
     with np.load(io.BytesIO(data), allow_pickle=False) as parts:
         spelled = parts["words"].tobytes().decode()
-        found = Lexicon(
-            int(parts["n"]), spelled.split("\n") if spelled else [], *(parts[p] for p in ("worth", "texts", "starts"))
-        )
-    if found.n != n or len(found.starts) != len(found.vocabulary) + 1:
+        found = Lexicon(int(parts["n"]), spelled, *(parts[p] for p in ("worth", "texts", "starts")))
+    if found.n != n or len(found.starts) != (spelled.count("\n") + 2 if spelled else 1):
         raise ReleaseError(f"the lexicon holds {found.n} texts", expected=str(n), do="roll back, or refresh the shop")
     return found

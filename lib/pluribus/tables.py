@@ -27,10 +27,10 @@ from pluribus.errors import ReleaseError, check_owner
 if TYPE_CHECKING:
     from pluribus.store import Store
 
-MEMORY_LIMIT = "1GB"  # DuckDB spills beyond it; Arrow buffers come on top
+MEMORY_LIMIT = "256MB"  # DuckDB spills beyond it; Arrow buffers come on top
 BATCH_ROWS = 20_000
 MAPPED = b"ARROW1"  # how an Arrow file begins
-SMALL_BYTES = 8 * 2**20  # of all tables of a query together, Parquet as it lies on disk
+SMALL_BYTES = 2 * 2**20  # of all tables of a query together, Parquet as it lies on disk
 
 
 def query(sql: str, parameters: dict[str, Any] | None = None, **tables: Any) -> pa.Table:

@@ -11,6 +11,7 @@ the lowest names of a hash: random, and nearly the same after the catalog has ch
 """
 
 import hashlib
+import heapq
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -100,5 +101,5 @@ def colours(rows: pa.Table) -> list[str]:
 
 def _lowest(of: dict[str, int], most: int) -> Sequence[int]:
     """The values of the `most` texts whose keys on the shelf are lowest, in their own order."""
-    chosen: Iterable[str] = sorted(of, key=vectors.text_key)[:most]
+    chosen: Iterable[str] = heapq.nsmallest(most, of, key=vectors.text_key)
     return sorted(of[text] for text in chosen)
