@@ -138,16 +138,17 @@ def build(texts: Iterable[str]) -> Lexicon:
     if not len(whole):
         return Lexicon(len(n_words), "", np.zeros(0, np.float32), np.zeros(0, np.int32), np.zeros(1, np.int64))
     vocabulary = whole.chunk(0).dictionary
-    counted = lambda: (_counted(said, of) for said, (_, of) in zip(whole.chunks, blocks, strict=True))
+    parts = list(zip(whole.chunks, [of for _, of in blocks], strict=True))
     often = np.zeros(len(vocabulary), np.int64)
-    for word, _, _ in counted():
-        often += np.bincount(word, minlength=len(often))
+    for part in parts:
+        often += np.bincount(_counted(*part)[0], minlength=len(often))
     kinds, kind = np.unique(often, return_inverse=True)
     idf = np.array([math.log(1 + (len(n_words) - n + 0.5) / (n + 0.5)) for n in kinds.tolist()], np.float32)[kind]
     starts = np.concatenate([[0], often.cumsum()])
     worth, where = np.empty(starts[-1], np.float32), np.empty(starts[-1], np.int32)
     free, first = starts[:-1].copy(), 0  # the next place of each word
-    for (word, text, times), (_, of) in zip(counted(), blocks, strict=True):
+    for said, of in parts:
+        word, text, times = _counted(said, of)
         runs, lengths = np.unique(word, return_counts=True)
         places = np.repeat(free[runs] - lengths.cumsum() + lengths, lengths) + np.arange(len(word))
         free[runs] += lengths
