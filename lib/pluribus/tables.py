@@ -27,7 +27,9 @@ from pluribus.errors import ReleaseError, check_owner
 if TYPE_CHECKING:
     from pluribus.store import Store
 
-MEMORY_LIMIT = "256MB"  # DuckDB spills beyond it; Arrow buffers come on top
+#: DuckDB spills beyond it, and takes what it may before. What cannot be spilled (a list of each group) is asked again
+#: with more. Arrow buffers come on top.
+MEMORY_LIMITS = ("256MB", "1GB")
 BATCH_ROWS = 20_000
 MAPPED = b"ARROW1"  # how an Arrow file begins
 SMALL_BYTES = 2 * 2**20  # of all tables of a query together, Parquet as it lies on disk
@@ -38,14 +40,29 @@ def query(sql: str, parameters: dict[str, Any] | None = None, **tables: Any) -> 
 
     `$name` in the SQL takes `parameters`. Of a file only the columns and rows that are needed are read.
     """
-    with _connection(tables) as connection:
-        return connection.sql(sql, params=parameters or {}).to_arrow_table()
+    for limit, last in zip(MEMORY_LIMITS, (False, True), strict=True):
+        with _connection(tables, limit) as connection:
+            try:
+                return connection.sql(sql, params=parameters or {}).to_arrow_table()
+            except _too_little():
+                if last:
+                    raise
+    raise AssertionError
 
 
 def stream(sql: str, parameters: dict[str, Any] | None = None, **tables: Any) -> Iterator[pa.RecordBatch]:
     """The answer to `sql` batch by batch: for tables larger than memory."""
-    with _connection(tables) as connection:
-        yield from connection.sql(sql, params=parameters or {}).to_arrow_reader(BATCH_ROWS)
+    for limit, last in zip(MEMORY_LIMITS, (False, True), strict=True):
+        n_given = 0
+        with _connection(tables, limit) as connection:
+            try:
+                for batch in connection.sql(sql, params=parameters or {}).to_arrow_reader(BATCH_ROWS):
+                    n_given += 1
+                    yield batch
+                return
+            except _too_little():
+                if n_given or last:
+                    raise
 
 
 def read(path: Path, columns: list[str] | None = None) -> pa.Table:
@@ -128,7 +145,7 @@ def is_mapped(path: Path) -> bool:
 
 
 @contextmanager
-def _connection(tables: dict[str, Any]) -> Iterator[Any]:
+def _connection(tables: dict[str, Any], limit: str) -> Iterator[Any]:
     sizes = [table.stat().st_size if isinstance(table, Path) else table.nbytes for table in tables.values()]
     if sum(sizes) <= SMALL_BYTES:
         with _shared(os.getpid()).cursor() as connection:  # names registered on a cursor are its own
@@ -147,7 +164,7 @@ def _connection(tables: dict[str, Any]) -> Iterator[Any]:
                 connection.read_parquet(files[name]).create_view(name)
             else:
                 connection.register(name, table)
-        yield _locked(connection)
+        yield _locked(connection, limit)
 
 
 @cache
@@ -155,11 +172,18 @@ def _shared(pid: int) -> Any:
     """The DuckDB of small queries; of this process, since threads do not survive a fork."""
     import duckdb
 
-    return _locked(duckdb.connect())
+    return _locked(duckdb.connect(), MEMORY_LIMITS[-1])
 
 
-def _locked(connection: Any) -> Any:
-    connection.execute(f"set memory_limit = '{MEMORY_LIMIT}'")
+def _too_little() -> type[Exception]:
+    """What DuckDB raises when its memory does not suffice."""
+    import duckdb
+
+    return duckdb.OutOfMemoryException
+
+
+def _locked(connection: Any, limit: str) -> Any:
+    connection.execute(f"set memory_limit = '{limit}'")
     connection.execute("set python_enable_replacements = false")
     connection.execute("set preserve_insertion_order = true")
     connection.execute("set enable_external_access = false")

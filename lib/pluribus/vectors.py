@@ -194,6 +194,19 @@ def _binary(keys: Sequence[bytes], size: int) -> pa.Array:
     return pa.Array.from_buffers(pa.binary(size), len(keys), [None, pa.py_buffer(b"".join(keys))])
 
 
+def first_of_each(keys: pa.Array) -> np.ndarray:
+    """Whether each key [n] is the first of its like."""
+    numbers = np.frombuffer(keys.dictionary_encode().indices.buffers()[1], np.int32, len(keys))
+    before = np.concatenate([[-1], np.maximum.accumulate(numbers)[:-1]]) if len(keys) else numbers
+    return np.asarray(numbers > before)
+
+
+def column_of(numbers: np.ndarray) -> pa.Array:
+    """Whole numbers [n] as a column; `pa.array` would import pandas for it."""
+    flat = np.ascontiguousarray(numbers, np.int64)
+    return pa.Array.from_buffers(pa.int64(), len(flat), [None, pa.py_buffer(flat)])
+
+
 def _check(vectors: np.ndarray, width: int) -> None:
     if vectors.ndim != 2 or vectors.shape[1] != width:
         raise ModelError(
