@@ -188,10 +188,12 @@ def _products(
     groups = live.release.groups[theirs]
     wanted = [keys[i] for i in asked]
 
-    def ask(shelf: vectors.Shelf, gallery: np.ndarray) -> metrics.Ranked:
+    def ask(shelf: vectors.Shelf, gallery: metrics.Some) -> metrics.Ranked:
         return metrics.rank(shelf.get(wanted), gallery, groups[asked], groups)
 
-    return ask(live.shelf, live.release.fused[theirs]), ask(exam.shelf, exam.release.fused[mine])
+    return ask(live.shelf, metrics.Some(live.release.fused, theirs)), ask(
+        exam.shelf, metrics.Some(exam.release.fused, mine)
+    )
 
 
 def _pictures(
@@ -210,7 +212,7 @@ def _pictures(
     for shelf, release, place in ((live.shelf, then, theirs), (exam.shelf, now, mine)):
         queries = shelf.get([vectors.text_key(release.titles[i]) for i in place[asked]])
         groups = release.groups[place]
-        found.append(metrics.rank(queries, release.image[place], groups[asked], groups))
+        found.append(metrics.rank(queries, metrics.Some(release.image, place), groups[asked], groups))
     return found[0], found[1]
 
 

@@ -22,7 +22,23 @@ class Ranked:
     n_gallery: int
 
 
-def rank(queries: np.ndarray, gallery: np.ndarray, wanted: np.ndarray, of: np.ndarray, depth: int = DEPTH) -> Ranked:
+@dataclass(frozen=True, eq=False)
+class Some:
+    """The vectors at some places of a gallery, taken slice by slice: a copy of all may not fit."""
+
+    of: np.ndarray  # [n, width]
+    places: np.ndarray  # [m]
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, part: slice) -> np.ndarray:
+        return np.asarray(self.of[self.places[part]])
+
+
+def rank(
+    queries: np.ndarray, gallery: np.ndarray | Some, wanted: np.ndarray, of: np.ndarray, depth: int = DEPTH
+) -> Ranked:
     """Rank a gallery [n, width] for queries [m, width]; item j is relevant to query i when `of[j] == wanted[i]`."""
     depth = min(depth, len(gallery))
     order = np.argsort(of, kind="stable")
@@ -67,7 +83,7 @@ def rank_rows(rows: Iterable[np.ndarray], wanted: np.ndarray, of: np.ndarray, de
 
 
 def _block(
-    queries: np.ndarray, gallery: np.ndarray, rows: np.ndarray, items: np.ndarray, depth: int
+    queries: np.ndarray, gallery: np.ndarray | Some, rows: np.ndarray, items: np.ndarray, depth: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """First ranks [m], positions and scores of the best [m, depth]; (rows, items) are the relevant pairs."""
     best = np.full(len(queries), -np.inf, dtype=np.float32)
