@@ -92,9 +92,9 @@ def _with_words(exam: Exam, said: list[str], queries: np.ndarray, member: np.nda
         return []
     asked = max(20, WORK // len(member))
     wanted = np.arange(len(said[:asked]))
-    bm25 = [exam.lexicon.scores(query) for query in said[:asked]]
-    cosines = metrics.cosines(queries[:asked], exam.release.fused)
-    both = ((1 - HYBRID) * cosine + HYBRID * words for cosine, words in zip(cosines, bm25, strict=True))
+    bm25, again = (map(exam.lexicon.scores, said[:asked]) for _ in range(2))
+    cosines = metrics.cosine_rows(queries[:asked], exam.release.fused)
+    both = ((1 - HYBRID) * cosine + HYBRID * words for cosine, words in zip(cosines, again, strict=True))
     scores = []
     for name, rows in (("BM25 alone", bm25), ("vectors and BM25 as search ranks", both)):
         ranked = metrics.rank_rows(rows, wanted, member)

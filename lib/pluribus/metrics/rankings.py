@@ -1,12 +1,13 @@
 """Where the right items stand: queries against a gallery, in memory that does not grow with the gallery."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 DEPTH = 10  # places looked at one by one
 BLOCK, CHUNK = 1_024, 4_096  # queries and items at a time: 16 MiB of scores
+SCORES = 8_000_000  # held at a time where each query wants all of its own
 TIE = 1e-6  # a float32 cosine's own rounding: a right item must be better than that to count as better
 
 
@@ -63,6 +64,13 @@ def cosines(queries: np.ndarray, gallery: np.ndarray) -> np.ndarray:
     for start in range(0, len(gallery), CHUNK):
         found[:, start : start + CHUNK] = asked @ gallery[start : start + CHUNK].astype(np.float32).T
     return found
+
+
+def cosine_rows(queries: np.ndarray, gallery: np.ndarray) -> Iterator[np.ndarray]:
+    """The same row by row [n]; no more of them are held than make SCORES."""
+    at_once = max(1, SCORES // len(gallery))
+    for start in range(0, len(queries), at_once):
+        yield from cosines(queries[start : start + at_once], gallery)
 
 
 def rank_rows(rows: Iterable[np.ndarray], wanted: np.ndarray, of: np.ndarray, depth: int = DEPTH) -> Ranked:
