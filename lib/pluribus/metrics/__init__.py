@@ -19,8 +19,9 @@ from pluribus.metrics.rankings import DEPTH, Ranked, Some, cosine_rows, cosines,
 from pluribus.metrics.slices import less_wrong, mred
 from pluribus.records import Score
 
-__all__ = ["DEPTH", "F1", "METRICS", "Metric", "Ranked", "Some", "accuracy", "cosine_rows", "cosines", "f1", "f1_scores",
-           "interval", "intervals", "less_wrong", "mred", "rank", "rank_rows", "ranking_scores", "resampled"]  # fmt: skip
+__all__ = ["DEPTH", "F1", "METRICS", "Metric", "Ranked", "Some", "accuracy", "cosine_rows", "cosines", "f1",
+           "f1_scores", "interval", "intervals", "less_wrong", "mred", "rank", "rank_rows", "ranking_scores",
+           "resampled"]  # fmt: skip
 
 
 @dataclass(frozen=True)
