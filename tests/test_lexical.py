@@ -1,5 +1,7 @@
 """Words: what is asked is found however it is written, scores are BM25's, a lexicon survives its file."""
 
+import random
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -65,6 +67,21 @@ def test_scores_are_bm25_s_as_a_share_of_the_most_there_could_be() -> None:
         assert 0 < ours.max() <= 1
         np.testing.assert_allclose(ours / ours.max(), theirs / theirs.max(), rtol=1e-5)
     assert made.scores("red dress").max() > made.scores("red zzz").max(), "a word that nobody says is missed"
+
+
+def test_scores_are_bm25_s_to_the_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+    import bm25s
+
+    monkeypatch.setattr(lexical, "BLOCK", 7)
+    draw = random.Random(0)
+    texts = [" ".join(draw.choices([f"w{i}" for i in range(60)], k=draw.randint(0, 12))) for _ in range(200)]
+    made, place = lexical.build(iter(texts)), dict[str, int]()
+    ids = [[place.setdefault(word, len(place)) for word in lexical.words(text)] for text in texts]
+    peer = bm25s.BM25(k1=lexical.K1, b=lexical.B, method="lucene")
+    peer.index((ids, place), create_empty_token=False, show_progress=False)
+    assert made.vocabulary == list(place)
+    for ours, theirs in ((made.worth, "data"), (made.texts, "indices"), (made.starts, "indptr")):
+        np.testing.assert_array_equal(ours, peer.scores[theirs])
 
 
 def test_a_lexicon_survives_its_file() -> None:
