@@ -84,14 +84,14 @@ def _space(shelf: vectors.Shelf, path: Path, model: Model, fusion: Fusion, folde
             of.astype("<f2", copy=False).tofile(files[name])
         there["image"].append(has_image)
         there["text"].append(has_text)
+    for file in files.values():
+        file.close()
     has_image, has_text = (np.concatenate(of) for of in there.values())
     if not (has_image | has_text).all():
         raise CatalogRejected(
             f"{int((~(has_image | has_text)).sum())} accepted products have neither picture nor text",
             do="make the suite's NOCONTENT expectation critical",
         )
-    for file in files.values():
-        file.close()
     whole = {name: np.memmap(folder / name, "<f2", "r", shape=(len(has_text), shelf.width)) for name in files}
     return vectors.Space(**whole, has_image=has_image, has_text=has_text)
 
