@@ -53,7 +53,7 @@ def make_shop(source: str, to: Path, n_products: int) -> None:
     ).astype(np.float16)
     space = opened.space
     parts = {"fused": noisy(space.fused), "image": noisy(space.image), "text": noisy(space.text)}
-    there = {"fused": np.ones(n_products, bool), "image": space.has_image[at], "text": space.has_text[at]}
+    there = {"has_image": space.has_image[at], "has_text": space.has_text[at]}
     rows = opened.products.take(pa.array(at)).replace_schema_metadata(None)
     for name in ("product_id", "group_id"):
         said = [f"{value}-{i // opened.products.num_rows}" for i, value in enumerate(rows[name].to_pylist())]
@@ -62,8 +62,7 @@ def make_shop(source: str, to: Path, n_products: int) -> None:
     built = indexes.build(Index(), parts["fused"], queries=queries)
     with tempfile.TemporaryDirectory() as folder:
         here = Path(folder)
-        table = pa.table({name: vectors.column(part, there[name]) for name, part in parts.items()})
-        tables.write(here / "vectors.parquet", table.to_batches(), table.schema, own.owner)
+        vectors.write_space(here / vectors.SPACE, vectors.Space(**parts, **there), own.owner)
         tables.write(here / "products.parquet", rows.to_batches(), rows.schema, own.owner)
         (here / "index.faiss").write_bytes(built.data)
         (here / "words.npz").write_bytes(lexical.build(texts.words(rows)).dump())

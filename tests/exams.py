@@ -55,7 +55,7 @@ class Bench:
 
     def exam(self, release: str, *, fingerprint: str = "", seed: int = 0, gate: Gate | None = None) -> exams.Exam:
         """A release under examination."""
-        at = (self.store.local(releases.key(release, name)) for name in ("products.parquet", "vectors.parquet"))
+        at = (self.store.local(releases.key(release, name)) for name in ("products.parquet", vectors.SPACE))
         shelf = vectors.Shelf(self.store, fingerprint or self.fingerprint, self.model.width)
         of = exams.read(*at, self.model.width)  # type: ignore[call-arg]
         words = exams.words_of(self.store.local(releases.key(release, "words.npz")), len(of.fused))

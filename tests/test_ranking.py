@@ -24,7 +24,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     path.write_bytes(indexes.build(Index(kind="ivf"), rows, queries={}).data)
     none, every = np.zeros(N, bool), np.ones(N, bool)
     space = vectors.Space(fused=rows, image=rows, text=np.zeros_like(rows), has_image=every, has_text=none)
-    shares = np.ones(N, np.float32), np.zeros(N, np.float32)
+    shares = lambda places: (np.ones(len(places), np.float32), np.zeros(len(places), np.float32))
     index = indexes.load(path, width=WIDTH, n=N)
     return SimpleNamespace(index=index, space=space, shares=shares, groups=np.arange(N) // 4)
 

@@ -209,7 +209,7 @@ def product_rows(made: Fleet, shop: str) -> list[dict[str, Any]]:
 
 def vectors_of(made: Fleet, shop: str) -> bytes:
     opened = releases.open_release(open_store(made.store).within(f"shops/{shop}"), shop=shop)
-    return bytes(tables.read(opened.path("vectors.parquet"))["fused"].combine_chunks().buffers()[1])
+    return bytes(tables.mapped(opened.path("vectors.arrow"))["fused"].buffers()[1])
 
 
 @pytest.fixture(scope="module")

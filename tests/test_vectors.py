@@ -64,29 +64,58 @@ def test_a_text_and_a_picture_never_share_a_key() -> None:
     assert len(vectors.picture_key("00" * 32)) == len(vectors.text_key("")) == 32
 
 
+def _column(rows: np.ndarray, present: np.ndarray) -> pa.Array:
+    """As releases had them before they were mapped: null where not present."""
+    return pa.array([row.tobytes() if there else None for row, there in zip(rows, present, strict=True)],
+                    pa.binary(2 * rows.shape[1]))  # fmt: skip
+
+
 def test_columns_keep_blanks_and_slices() -> None:
     rows = some(5).astype(np.float16)
-    column = vectors.column(rows, np.array([True, False, True, True, True]))
-    table = pa.table({"v": column}).slice(1, 3)
+    table = pa.table({"v": _column(rows, np.array([True, False, True, True, True]))}).slice(1, 3)
     assert table["v"].null_count == 1
     expected = rows[1:4].copy()
     expected[0] = 0
     np.testing.assert_array_equal(vectors.fp16(table["v"], 16), expected)
 
 
+FUSED = np.eye(3, 4, dtype=np.float16)
+SEEN = np.array([True, False, True])
+EVERY = np.ones(3, bool)
+SPACE = vectors.Space(FUSED, FUSED * SEEN[:, None], FUSED, SEEN, EVERY)
+
+
+def _same(a: vectors.Space, b: vectors.Space) -> bool:
+    return all(np.array_equal(part, vars(b)[name]) for name, part in vars(a).items())
+
+
 def test_a_space_is_what_was_built_with_zeros_where_a_part_is_missing(tmp_path: Path) -> None:
-    fused = np.eye(3, 4, dtype=np.float16)
-    seen = np.array([True, False, True])
-    everywhere = np.ones(3, bool)
-    table = pa.table(
-        {
-            "fused": vectors.column(fused, everywhere),
-            "image": vectors.column(fused, seen),
-            "text": vectors.column(fused, everywhere),
-        }
-    )
+    vectors.write_space(tmp_path / "mapped", SPACE)
+    assert _same(vectors.read_space(tmp_path / "mapped", 4), SPACE)
+    assert vectors.width_of(tmp_path / "mapped") == 4
+
+
+def test_a_part_that_no_product_has_takes_no_room(tmp_path: Path) -> None:
+    wordless = vectors.Space(FUSED, FUSED, np.zeros_like(FUSED), EVERY, ~EVERY)
+    vectors.write_space(tmp_path / "mapped", wordless)
+    assert "text" not in tables.mapped(tmp_path / "mapped").schema.names
+    assert _same(vectors.read_space(tmp_path / "mapped", 4), wordless)
+
+
+def test_a_space_of_an_older_release_is_read(tmp_path: Path) -> None:
+    columns = {"fused": _column(FUSED, EVERY), "image": _column(FUSED, SEEN), "text": _column(FUSED, EVERY)}
+    table = pa.table(columns)
     tables.write(tmp_path / "vectors.parquet", table.to_batches(), table.schema)
-    space = vectors.read_space(tmp_path / "vectors.parquet", 4)
-    assert np.array_equal(space.fused, fused)
-    assert np.array_equal(space.image, fused * seen[:, None])
-    assert (space.has_image.tolist(), space.has_text.tolist()) == ([True, False, True], [True] * 3)
+    assert _same(vectors.read_space(tmp_path / "vectors.parquet", 4), SPACE)
+    assert vectors.width_of(tmp_path / "vectors.parquet") == 4
+    assert vectors.space_file(["vectors.parquet"]) == "vectors.parquet"
+
+
+def test_a_space_that_is_damaged_or_of_another_width_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "mapped"
+    vectors.write_space(path, SPACE)
+    with pytest.raises(ReleaseError, match="holds"):
+        vectors.read_space(path, 8)
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(ReleaseError, match="damaged"):
+        vectors.read_space(path, 4)

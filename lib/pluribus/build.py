@@ -1,15 +1,17 @@
 """Build: a shop's products and vectors become the files of a release, not yet public.
 
-    releases/<release>/index.faiss · words.npz · products.parquet · vectors.parquet · build.json
+    releases/<release>/index.faiss · words.npz · products.parquet · vectors.arrow · build.json
 
-Row i of products.parquet, row i of vectors.parquet and position i of the index are one product.
+Row i of products.parquet, row i of vectors.arrow and position i of the index are one product. All is done block by
+block: of a large shop only the index and the words are ever held whole.
 """
 
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,8 +22,9 @@ from pluribus.manifests import File
 from pluribus.records import SNAPSHOT, Fusion, Index, Model
 from pluribus.store import Store
 
+SINGLE = 8_192  # vectors at a time in single precision
 QUERIES = 500  # of each kind, to measure an index with
-VERSION = 3  # raise when the same vectors would now give another release
+VERSION = 4  # raise when the same vectors would now give another release
 
 
 @dataclass(frozen=True)
@@ -47,44 +50,68 @@ def build(
     """
     shelf = vectors.Shelf(store, fingerprint, model.width)
     path = tables.local(store, products_key)
-    rows = tables.read(path, [*texts.COLUMNS, "pictures"])
-    image, has_image = picture_vectors(shelf, rows)
-    text, has_text = text_vectors(shelf, texts.product_texts(rows, model.text))
+    with tempfile.TemporaryDirectory(prefix="pluribus-") as folder:
+        here, drawn = Path(folder) / "release", Path(folder) / "drawn"
+        here.mkdir()
+        drawn.mkdir()
+        space = _space(shelf, path, model, fusion, drawn)
+        vectors.write_space(here / vectors.SPACE, space, store.owner)
+        tables.write(here / "products.parquet", tables.batches(path, tables.BATCH_ROWS), SNAPSHOT, store.owner)
+        said = (text for rows in _pieces(path) for text in texts.words(rows))
+        (here / "words.npz").write_bytes(lexical.build(said).dump())
+        built = indexes.build(index, space.fused, queries=_queries(shelf, path, space))
+        built.write(here / "index.faiss")
+        (here / "build.json").write_text(json.dumps(_report(built, fusion, len(space.fused))))
+        files = {f.name: releases.add(store, release=release, name=f.name, data=f) for f in sorted(here.iterdir())}
+    seen, told = int(space.has_image.sum()), int(space.has_text.sum())
+    return Built(files, len(space.fused), seen, told, built.kind, built.why, built.recall)
+
+
+def _report(built: indexes.Built, fusion: Fusion, n_products: int) -> dict[str, Any]:
+    found = {"products": n_products, "index": built.kind, "recall@10": built.recall, "queries": built.queries}
+    return found | {"settings": built.settings, "why": built.why, "fusion": vars(fusion)}
+
+
+def _space(shelf: vectors.Shelf, path: Path, model: Model, fusion: Fusion, folder: Path) -> vectors.Space:
+    """The vectors of all products, mapped from files of this folder. Raises CatalogRejected."""
+    files = {name: (folder / name).open("wb") for name in vectors.PARTS}
+    there: dict[str, list[np.ndarray]] = {"image": [], "text": []}
+    for rows in _pieces(path):
+        image, has_image = picture_vectors(shelf, rows)
+        text, has_text = text_vectors(shelf, texts.product_texts(rows, model.text))
+        fused = fuse(image, has_image, text, has_text, fusion)
+        for name, of in (("fused", fused), ("image", image), ("text", text)):
+            of.astype("<f2", copy=False).tofile(files[name])
+        there["image"].append(has_image)
+        there["text"].append(has_text)
+    for file in files.values():
+        file.close()
+    has_image, has_text = (np.concatenate(of) for of in there.values())
     if not (has_image | has_text).all():
         raise CatalogRejected(
             f"{int((~(has_image | has_text)).sum())} accepted products have neither picture nor text",
             do="make the suite's NOCONTENT expectation critical",
         )
-    fused = fuse(image, has_image, text, has_text, fusion)
-    asked = [title for title in texts.titles(rows) if title]
-    asked_vectors, _ = text_vectors(shelf, [asked[i] for i in _sample(len(asked))])
-    queries = {"picture": image[np.flatnonzero(has_image)[_sample(int(has_image.sum()))]], "text": asked_vectors}
-    built = indexes.build(index, fused, queries=queries)
-    report = {
-        "products": len(fused),
-        "index": built.kind,
-        "recall@10": built.recall,
-        "queries": built.queries,
-        "settings": built.settings,
-        "why": built.why,
-        "fusion": vars(fusion),
-    }
-    with tempfile.TemporaryDirectory(prefix="pluribus-") as folder:
-        table = pa.table(
-            {
-                "fused": vectors.column(fused, np.ones(len(fused), bool)),
-                "image": vectors.column(image, has_image),
-                "text": vectors.column(text, has_text),
-            }
-        )
-        here = Path(folder)
-        tables.write(here / "vectors.parquet", table.to_batches(), table.schema, store.owner, packed=False)
-        tables.write(here / "products.parquet", tables.batches(path, tables.BATCH_ROWS), SNAPSHOT, store.owner)
-        (here / "index.faiss").write_bytes(built.data)
-        (here / "words.npz").write_bytes(lexical.build(texts.words(rows)).dump())
-        (here / "build.json").write_text(json.dumps(report))
-        files = {f.name: releases.add(store, release=release, name=f.name, data=f) for f in sorted(here.iterdir())}
-    return Built(files, len(fused), int(has_image.sum()), int(has_text.sum()), built.kind, built.why, built.recall)
+    whole = {name: np.memmap(folder / name, "<f2", "r", shape=(len(has_text), shelf.width)) for name in files}
+    return vectors.Space(**whole, has_image=has_image, has_text=has_text)
+
+
+def _queries(shelf: vectors.Shelf, path: Path, space: vectors.Space) -> dict[str, np.ndarray]:
+    """What an index is measured with: some pictures, and some titles, spread evenly."""
+    pictured = np.flatnonzero(space.has_image)
+    n_titles = sum(1 for _ in _titles(path))
+    chosen = set(_sample(n_titles).tolist())
+    asked, _ = text_vectors(shelf, [title for i, title in enumerate(_titles(path)) if i in chosen])
+    return {"picture": space.image[pictured[_sample(len(pictured))]], "text": asked}
+
+
+def _titles(path: Path) -> Iterator[str]:
+    return (title for rows in _pieces(path, ["title"]) for title in texts.titles(rows) if title)
+
+
+def _pieces(path: Path, columns: Sequence[str] = (*texts.COLUMNS, "pictures")) -> Iterator[pa.Table]:
+    """The products, block by block."""
+    return (pa.Table.from_batches([batch]) for batch in tables.batches(path, indexes.BLOCK, list(columns)))
 
 
 def picture_vectors(shelf: vectors.Shelf, rows: pa.Table) -> tuple[np.ndarray, np.ndarray]:
@@ -132,8 +159,8 @@ def unit(rows: np.ndarray) -> np.ndarray:
 
 def _blocks(n: int) -> Iterator[tuple[int, int]]:
     """Beginnings and ends: of what is computed in single precision, only so much is held at a time."""
-    for start in range(0, n, indexes.BLOCK):
-        yield start, min(n, start + indexes.BLOCK)
+    for start in range(0, n, SINGLE):
+        yield start, min(n, start + SINGLE)
 
 
 def _sample(n: int) -> np.ndarray:

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -43,8 +44,28 @@ class New:
     store: Store
     shelf: vectors.Shelf
     pictures: dict[bytes, tuple[str, str]]  # key -> name of a picture, and how it is changed (`probes`; "": as it is)
-    texts: dict[bytes, str]  # key -> what is said
+    texts: "Texts | dict[bytes, str]"  # key -> what is said
     known: int  # contents that have one
+
+
+@dataclass(frozen=True, eq=False)
+class Texts:
+    """Keys and what is said, as Arrow holds them: 2 million of each as Python objects take half a gigabyte."""
+
+    keys: pa.Array  # 32 bytes each
+    said: pa.ChunkedArray
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return (key for key, _ in self.items())
+
+    def items(self) -> Iterator[tuple[bytes, str]]:
+        """Each key with its text, in order."""
+        for start in range(0, len(self), FLUSH):
+            part = slice(start, start + FLUSH)
+            yield from zip(self.keys[part].to_pylist(), self.said[part].to_pylist(), strict=True)
 
 
 def embed(store: Store, *, products_key: str, model: Model, fingerprint: str, encoder: Callable[[], Any]) -> Embedded:
@@ -62,20 +83,45 @@ def embed(store: Store, *, products_key: str, model: Model, fingerprint: str, en
 def look(store: Store, *, products_key: str, model: Model, fingerprint: str) -> New:
     """What of a shop's accepted products is not on its vector shelf yet."""
     shelf = vectors.Shelf(store, fingerprint, model.width)
-    rows = tables.read(tables.local(store, products_key), [*texts.COLUMNS, "pictures"])
+    path = tables.local(store, products_key)
+    rows = tables.read(path, ["title", "category", "colour", "pictures"])
     contents = {vectors.picture_key(c): (c, "") for c in rows["pictures"].combine_chunks().flatten().to_pylist()}
     contents |= {change.key: (change.content, change.change) for change in probes.changed_pictures(rows)}
-    said = {vectors.text_key(text): text for text in wanted_texts(rows, model)}
     new_pictures = {key: contents[key] for key in shelf.missing(list(contents))}
-    new_texts = {key: said[key] for key in shelf.missing(list(said))}
-    known = len(contents) + len(said) - len(new_pictures) - len(new_texts)
-    return New(store, shelf, new_pictures, new_texts, known)
+    new_texts, known_texts = _lacking(shelf, wanted_texts(path, rows, model))
+    return New(store, shelf, new_pictures, new_texts, len(contents) - len(new_pictures) + known_texts)
 
 
-def wanted_texts(rows: pa.Table, model: Model) -> list[str]:
-    """Every text a release of these rows needs a vector for."""
-    all_texts = [*texts.product_texts(rows, model.text), *texts.titles(rows), *probes.texts_asked(rows, model)]
-    return [text for text in dict.fromkeys(all_texts) if text]
+def wanted_texts(path: Path, rows: pa.Table, model: Model) -> Iterator[list[str]]:
+    """Every text a release of these products needs a vector for, block by block; some come again."""
+    for batch in tables.batches(path, KEPT, texts.COLUMNS):
+        yield texts.product_texts(pa.Table.from_batches([batch]), model.text)
+    for batch in tables.batches(path, KEPT, ["title"]):
+        yield texts.titles(pa.Table.from_batches([batch]))
+    yield probes.texts_asked(rows, model)
+
+
+def _lacking(shelf: vectors.Shelf, wanted: Iterable[list[str]]) -> tuple[Texts, int]:
+    """Those that have no vector yet, each once, and how many others there are."""
+    keys, said, there = [], [], []
+    for block in wanted:
+        by_key = {vectors.text_key(text): text for text in block if text}
+        missing = set(shelf.missing(list(by_key)))
+        keys.append(vectors.keys_column(list(by_key)))
+        there.append(np.array([key not in missing for key in by_key], dtype=bool))
+        said.append(_strings([text if key in missing else "" for key, text in by_key.items()]))
+    whole = pa.concat_arrays(keys)
+    first = vectors.first_of_each(whole)
+    lacking = first & ~np.concatenate(there)
+    places = vectors.column_of(np.flatnonzero(lacking))
+    return Texts(whole.take(places), pa.chunked_array(said).take(places)), int((first & ~lacking).sum())
+
+
+def _strings(texts: list[str]) -> pa.Array:
+    """A column of text; `pa.array` would import pandas for it."""
+    encoded = [text.encode() for text in texts]
+    ends = np.cumsum([0, *map(len, encoded)], dtype=np.int32)
+    return pa.Array.from_buffers(pa.string(), len(texts), [None, pa.py_buffer(ends), pa.py_buffer(b"".join(encoded))])
 
 
 class Pool:
@@ -103,13 +149,12 @@ class Pool:
 
     def encode(self) -> None:
         """Encode everything taken in, and shelve it. A shop whose content fails is told so by `of`."""
-        wanted = Counter(key for new in self._new.values() for key in (*new.pictures, *new.texts))
-        lendable = {key for key, times in wanted.items() if times > 1}
-        claimed: set[bytes] = set()
+        lendable = self._of_several()
+        claimed: set[bytes] = set()  # of those that several shops have
         for take, by in ((self._pictures, "images"), (self._texts, "texts")):
             waiting: list[tuple[str, bytes, Any]] = []
             for shop in self._new:
-                contents = take(shop, claimed)
+                contents = take(shop, claimed, lendable)
                 while piece := self._read(shop, contents, self._batch - len(waiting)):
                     waiting += piece
                     if len(waiting) == self._batch:
@@ -124,8 +169,8 @@ class Pool:
         if shop in self._failed:
             raise self._failed[shop]
         new, shared = self._new[shop], len(self._borrowed[shop])
-        own = set(self._borrowed[shop])
-        seen, said = len(new.pictures.keys() - own), len(new.texts.keys() - own)
+        seen = len(new.pictures.keys() - set(self._borrowed[shop]))
+        said = len(new.pictures) + len(new.texts) - shared - seen
         return Embedded(seen, said, new.known, self._size_bytes[shop], shared, self._seconds[shop])
 
     def _read(self, shop: str, contents: Iterator[tuple[bytes, Any]], most: int) -> list[tuple[str, bytes, Any]]:
@@ -135,7 +180,14 @@ class Pool:
         self._seconds[shop] += time.perf_counter() - began
         return piece
 
-    def _pictures(self, shop: str, claimed: set[bytes]) -> Iterator[tuple[bytes, bytes]]:
+    def _of_several(self) -> set[bytes]:
+        """The contents that more than one shop has."""
+        if len(self._new) < 2:
+            return set()
+        wanted = Counter(key for new in self._new.values() for key in (*new.pictures, *new.texts))
+        return {key for key, times in wanted.items() if times > 1}
+
+    def _pictures(self, shop: str, claimed: set[bytes], lendable: set[bytes]) -> Iterator[tuple[bytes, bytes]]:
         """A shop's pictures that no shop before it had."""
         new = self._new[shop]
         wanted: dict[str, list[tuple[bytes, str]]] = {}
@@ -146,17 +198,21 @@ class Pool:
             for names, jpegs in pictures.load(new.store, list(wanted)) if wanted else ():
                 for name, jpeg in zip(names, jpegs, strict=True):
                     for key, change in wanted[name]:
-                        claimed.add(key)
+                        if key in lendable:
+                            claimed.add(key)
                         yield key, pixels.changed(jpeg, change) if change else jpeg
         except ShopError as error:
             self._failed[shop] = error
 
-    def _texts(self, shop: str, claimed: set[bytes]) -> Iterator[tuple[bytes, str]]:
+    def _texts(self, shop: str, claimed: set[bytes], lendable: set[bytes]) -> Iterator[tuple[bytes, str]]:
         """A shop's texts that no shop before it had."""
-        new = self._new[shop]
-        for key in self._claim(shop, new.texts, claimed) if shop not in self._failed else ():
-            claimed.add(key)
-            yield key, new.texts[key]
+        for key, text in self._new[shop].texts.items() if shop not in self._failed else ():
+            if key in claimed:
+                self._borrowed[shop].append(key)
+                continue
+            if key in lendable:
+                claimed.add(key)
+            yield key, text
 
     def _claim(self, shop: str, keys: Iterable[bytes], claimed: set[bytes]) -> list[bytes]:
         self._borrowed[shop] += [key for key in keys if key in claimed]

@@ -18,6 +18,7 @@ from pluribus.records import Index
 
 K = 10
 BLOCK = 65_536  # vectors
+CHUNK = 16_384  # vectors at a time in single precision, each with a score for every query
 BYTE_LIMIT = 8 << 30  # a larger vector block in an index file is refused by faiss before it is allocated
 CONFIDENCE = 1.645  # standard errors: 19 of 20 indexes keep their promise on queries that were not their sample
 
@@ -37,11 +38,24 @@ class Built:
     """A finished index and what was measured of it."""
 
     kind: str
-    data: bytes
+    index: Any
     recall: dict[str, float] = field(default_factory=dict)  # "picture"/"text" queries -> recall@10
     queries: dict[str, int] = field(default_factory=dict)
     settings: dict[str, int] = field(default_factory=dict)
     why: str = ""
+
+    def write(self, path: Path) -> None:
+        """Into a file that `load` opens."""
+        import faiss
+
+        faiss.write_index(self.index, str(path))
+
+    @property
+    def data(self) -> bytes:
+        """The same, in memory."""
+        import faiss
+
+        return bytes(faiss.serialize_index(self.index))
 
 
 def _exact(vectors: np.ndarray) -> Any:
@@ -92,8 +106,6 @@ def choose(index: Index, shape: tuple[int, int]) -> tuple[list[str], str]:
 
 def build(index: Index, vectors: np.ndarray, *, queries: dict[str, np.ndarray]) -> Built:
     """Build and measure. `vectors` [n, width]; `queries` name -> [m, width]. Raises ReleaseError below the promise."""
-    import faiss
-
     kinds, why = choose(index, (len(vectors), vectors.shape[1]))
     queries = {name: np.asarray(q, dtype=np.float32) for name, q in queries.items() if len(q)}
     truth = {name: exact_scores(q, vectors, K)[0] for name, q in queries.items()}
@@ -103,7 +115,7 @@ def build(index: Index, vectors: np.ndarray, *, queries: dict[str, np.ndarray]) 
         if kept:
             settings = {name: int(getattr(made, name)) for name in ("nlist", "nprobe") if hasattr(made, name)}
             counts = {name: len(asked) for name, asked in queries.items()}
-            return Built(kind, faiss.serialize_index(made).tobytes(), recall, counts, settings, why)
+            return Built(kind, made, recall, counts, settings, why)
         why += f"; its recall@{K} was {min(recall.values()):.3f}, so the next"
     raise ReleaseError(
         f"index {kind} reaches recall@{K} {recall}", expected=f"at least {index.recall_at_10}", do="use kind = exact"
@@ -174,7 +186,7 @@ def _only(allowed: np.ndarray, n: int) -> Any:
     return faiss.IDSelectorBitmap(np.packbits(mask, bitorder="little"))
 
 
-def exact_scores(queries: np.ndarray, vectors: np.ndarray, k: int, block: int = BLOCK) -> tuple[np.ndarray, np.ndarray]:
+def exact_scores(queries: np.ndarray, vectors: np.ndarray, k: int, block: int = CHUNK) -> tuple[np.ndarray, np.ndarray]:
     """Brute force in numpy, the reference of every recall: scores and positions [m, min(k, n)], best first."""
     k = min(k, len(vectors))
     best = np.empty((len(queries), 0), dtype=np.float32)

@@ -50,10 +50,9 @@ JOIN_PICTURES = f"""
     select {OURS}, coalesce(found.pictures, []) as pictures, coalesce(faults, []) as picture_faults
     from rows left join found using (row) order by row"""  # noqa: S608 - our names
 
-DIGEST = """
-    select sha256(string_agg(line, '' order by line)) as digest from (
-        select sha256(to_json(content)::varchar) as line from (
-            select * exclude (row, picture_faults) from rows) as content)"""
+LINES = """
+    select sha256(to_json(content)::varchar) as line from (
+        select * exclude (row, picture_faults) from rows) as content order by line"""
 
 
 @dataclass(frozen=True)
@@ -106,7 +105,7 @@ def ingest(store: Store, *, feeds: tuple[Feed, ...], images: Images, limits: Lim
         tables.write(joined, tables.stream(JOIN_PICTURES, rows=filled, ledger=ledger), SNAPSHOT, store.owner)
         snapshot = Snapshot(
             shop=store.owner,
-            id=tables.query(DIGEST, rows=joined)["digest"][0].as_py()[:32],
+            id=_digest(joined),
             asof=now.isoformat(),
             feed_key=feed_key,
             feeds=tuple(key for delivery in deliveries for key in delivery.keys),
@@ -269,6 +268,14 @@ def _pictures(store: Store, rows: Path, *, settings: Images, now: datetime) -> t
     )
     settled, size_bytes = pictures.shelve(store, fresh, known=ledger, recipe=recipe, now=now)
     return pictures.ledger(store, recipe) if settled else ledger, settled, size_bytes
+
+
+def _digest(rows: Path) -> str:
+    """What a catalog is, whatever the order of its rows."""
+    whole = hashlib.sha256()
+    for batch in tables.stream(LINES, rows=rows):
+        whole.update("".join(batch["line"].to_pylist()).encode())
+    return whole.hexdigest()[:32]
 
 
 def _picture_counts(rows: Path) -> dict[str, int]:

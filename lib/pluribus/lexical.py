@@ -6,8 +6,8 @@ bm25s scores every word of every text once, when a release is built; asking then
 import io
 import re
 import unicodedata
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -48,14 +48,19 @@ class Lexicon:
     """The words of n texts, ready to be asked: for each word, which texts say it and what that is worth."""
 
     n: int
-    vocabulary: Sequence[str]
+    spelled: str  # the words, a line each
     worth: np.ndarray  # float32, word after word
     texts: np.ndarray  # int32, beside it
     starts: np.ndarray  # int64 [words + 1]: where each word's part begins
-    _place: dict[str, int] = field(default_factory=dict, repr=False)
 
-    def __post_init__(self) -> None:
-        self._place.update((word, place) for place, word in enumerate(self.vocabulary))
+    @cached_property
+    def vocabulary(self) -> list[str]:
+        """The words, in the order of their numbers."""
+        return self.spelled.split("\n") if self.spelled else []
+
+    @cached_property
+    def _place(self) -> dict[str, int]:
+        return {word: place for place, word in enumerate(self.vocabulary)}
 
     def scores(self, query: str) -> np.ndarray:
         """How much of the query each text says, [n] in 0 to 1: its BM25 score over the most that any text could get."""
@@ -102,7 +107,7 @@ class Lexicon:
     def dump(self) -> bytes:
         """As one file of a release."""
         buffer = io.BytesIO()
-        spelled = np.frombuffer("\n".join(self.vocabulary).encode(), dtype=np.uint8)
+        spelled = np.frombuffer(self.spelled.encode(), dtype=np.uint8)
         np.savez_compressed(buffer, n=self.n, worth=self.worth, texts=self.texts, starts=self.starts, words=spelled)
         return buffer.getvalue()
 
@@ -118,20 +123,20 @@ def one_slip(a: str, b: str) -> bool:
     return len(a) + len(b) < 2 or (len(a) == len(b) == 1) or (len(a) == 2 and a == b[::-1])
 
 
-def build(texts: Sequence[str]) -> Lexicon:
+def build(texts: Iterable[str]) -> Lexicon:
     """The lexicon of these texts."""
     import bm25s
 
     place: dict[str, int] = {}
     ids = [[place.setdefault(word, len(place)) for word in words(text)] for text in texts]
     if not place:
-        return Lexicon(len(texts), [], np.zeros(0, np.float32), np.zeros(0, np.int32), np.zeros(1, np.int64))
+        return Lexicon(len(ids), "", np.zeros(0, np.float32), np.zeros(0, np.int32), np.zeros(1, np.int64))
     made = bm25s.BM25(k1=K1, b=B, method="lucene")
     made.index((ids, place), create_empty_token=False, show_progress=False)
     columns = made.scores
     return Lexicon(
-        len(texts),
-        list(place),
+        len(ids),
+        "\n".join(place),
         np.asarray(columns["data"], np.float32),
         np.asarray(columns["indices"], np.int32),
         np.asarray(columns["indptr"], np.int64),
@@ -142,9 +147,7 @@ def load(data: bytes, *, n: int) -> Lexicon:
     """A lexicon from its file, whose bytes were already verified. Raises ReleaseError when it is not of n texts."""
     with np.load(io.BytesIO(data), allow_pickle=False) as parts:
         spelled = parts["words"].tobytes().decode()
-        found = Lexicon(
-            int(parts["n"]), spelled.split("\n") if spelled else [], *(parts[p] for p in ("worth", "texts", "starts"))
-        )
-    if found.n != n or len(found.starts) != len(found.vocabulary) + 1:
+        found = Lexicon(int(parts["n"]), spelled, *(parts[p] for p in ("worth", "texts", "starts")))
+    if found.n != n or len(found.starts) != (spelled.count("\n") + 2 if spelled else 1):
         raise ReleaseError(f"the lexicon holds {found.n} texts", expected=str(n), do="roll back, or refresh the shop")
     return found

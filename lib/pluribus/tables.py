@@ -21,15 +21,19 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyarrow import ipc
 
 from pluribus.errors import ReleaseError, check_owner
 
 if TYPE_CHECKING:
     from pluribus.store import Store
 
-MEMORY_LIMIT = "1GB"  # DuckDB spills beyond it; Arrow buffers come on top
+#: DuckDB spills beyond it, and takes what it may before. What cannot be spilled (a list of each group) is asked again
+#: with more. Arrow buffers come on top.
+MEMORY_LIMITS = ("256MB", "4GB")
 BATCH_ROWS = 20_000
-SMALL_BYTES = 8 * 2**20  # of all tables of a query together, Parquet as it lies on disk
+MAPPED = b"ARROW1"  # how an Arrow file begins
+SMALL_BYTES = 2 * 2**20  # of all tables of a query together, Parquet as it lies on disk
 
 
 def query(sql: str, parameters: dict[str, Any] | None = None, **tables: Any) -> pa.Table:
@@ -37,20 +41,47 @@ def query(sql: str, parameters: dict[str, Any] | None = None, **tables: Any) -> 
 
     `$name` in the SQL takes `parameters`. Of a file only the columns and rows that are needed are read.
     """
-    with _connection(tables) as connection:
-        return connection.sql(sql, params=parameters or {}).to_arrow_table()
+    for limit, last in zip(MEMORY_LIMITS, (False, True), strict=True):
+        with _connection(tables, limit) as connection:
+            try:
+                return connection.sql(sql, params=parameters or {}).to_arrow_table()
+            except _too_little():
+                if last:
+                    raise
+    raise AssertionError
 
 
 def stream(sql: str, parameters: dict[str, Any] | None = None, **tables: Any) -> Iterator[pa.RecordBatch]:
     """The answer to `sql` batch by batch: for tables larger than memory."""
-    with _connection(tables) as connection:
-        yield from connection.sql(sql, params=parameters or {}).to_arrow_reader(BATCH_ROWS)
+    for limit, last in zip(MEMORY_LIMITS, (False, True), strict=True):
+        n_given = 0
+        with _connection(tables, limit) as connection:
+            try:
+                for batch in connection.sql(sql, params=parameters or {}).to_arrow_reader(BATCH_ROWS):
+                    n_given += 1
+                    yield batch
+                return
+            except _too_little():
+                if n_given or last:
+                    raise
 
 
 def read(path: Path, columns: list[str] | None = None) -> pa.Table:
     """A Parquet file in memory."""
     with pq.ParquetFile(path) as file:
         return file.read(columns)
+
+
+def whole(path: Path) -> pa.Table:
+    """A Parquet file in memory, each column in one piece, and never more than one column twice."""
+    with pq.ParquetFile(path) as file:
+        names = file.schema_arrow.names
+        return pa.table([one_piece(file.read([name])[name]) for name in names], schema=file.schema_arrow)
+
+
+def one_piece(column: pa.ChunkedArray) -> pa.Array:
+    """A column as one array; not copied where it is one (Arrow's `combine_chunks` copies it)."""
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def batches(path: Path, n_rows: int, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
@@ -60,10 +91,11 @@ def batches(path: Path, n_rows: int, columns: list[str] | None = None) -> Iterat
 
 
 def local(store: "Store", key: str) -> Path:
-    """A Parquet file of a store, once its footer names the store's shop. Raises Missing, and ReleaseError."""
+    """A table's file of a store, once it names the store's shop. Raises Missing, and ReleaseError."""
     path = store.local(key)
     try:
-        found = (pq.read_metadata(path).metadata or {}).get(b"shop", b"").decode("utf-8", "replace")
+        said = ipc.open_file(pa.memory_map(str(path))).schema if is_mapped(path) else pq.read_metadata(path)
+        found = (said.metadata or {}).get(b"shop", b"").decode("utf-8", "replace")
     except (pa.ArrowInvalid, OSError) as error:
         raise ReleaseError(f"{store.url}/{key} is damaged: {error}", do="refresh the shop anew") from error
     check_owner(f"{store.url}/{key}", found, store.owner)
@@ -121,8 +153,34 @@ def keep(store: "Store", prefix: str, table: pa.Table, *, packed: bool = True) -
         return key, path.stat().st_size
 
 
+def write_mapped(path: Path, batch: pa.RecordBatch, owner: str = "") -> None:
+    """Write a batch as a file that `mapped` opens, which says whose it is. What the batch maps is never held twice."""
+    said = batch.schema.with_metadata({"shop": owner}) if owner else batch.schema
+    with pa.OSFile(str(path), "wb") as sink, ipc.new_file(sink, said) as writer:
+        writer.write_batch(batch.replace_schema_metadata(said.metadata))
+
+
+def mapped(path: Path) -> pa.RecordBatch:
+    """The batch of a file by `write_mapped`: a page is read when it is touched, and may be dropped again by the kernel.
+
+    Raises ReleaseError when it is none.
+    """
+    try:
+        batch = ipc.open_file(pa.memory_map(str(path))).get_batch(0)
+        batch.validate()
+    except (pa.ArrowInvalid, OSError, IndexError) as error:
+        raise ReleaseError(f"{path.name} is damaged: {error}", do="roll back, or refresh the shop anew") from error
+    return batch
+
+
+def is_mapped(path: Path) -> bool:
+    """Whether a file is by `write_mapped`; else it is Parquet. (A cached download has no ending to tell by.)"""
+    with path.open("rb") as file:
+        return file.read(len(MAPPED)) == MAPPED
+
+
 @contextmanager
-def _connection(tables: dict[str, Any]) -> Iterator[Any]:
+def _connection(tables: dict[str, Any], limit: str) -> Iterator[Any]:
     sizes = [table.stat().st_size if isinstance(table, Path) else table.nbytes for table in tables.values()]
     if sum(sizes) <= SMALL_BYTES:
         with _shared(os.getpid()).cursor() as connection:  # names registered on a cursor are its own
@@ -141,7 +199,7 @@ def _connection(tables: dict[str, Any]) -> Iterator[Any]:
                 connection.read_parquet(files[name]).create_view(name)
             else:
                 connection.register(name, table)
-        yield _locked(connection)
+        yield _locked(connection, limit)
 
 
 @cache
@@ -149,11 +207,18 @@ def _shared(pid: int) -> Any:
     """The DuckDB of small queries; of this process, since threads do not survive a fork."""
     import duckdb
 
-    return _locked(duckdb.connect())
+    return _locked(duckdb.connect(), MEMORY_LIMITS[-1])
 
 
-def _locked(connection: Any) -> Any:
-    connection.execute(f"set memory_limit = '{MEMORY_LIMIT}'")
+def _too_little() -> type[Exception]:
+    """What DuckDB raises when its memory does not suffice."""
+    import duckdb
+
+    return duckdb.OutOfMemoryException
+
+
+def _locked(connection: Any, limit: str) -> Any:
+    connection.execute(f"set memory_limit = '{limit}'")
     connection.execute("set python_enable_replacements = false")
     connection.execute("set preserve_insertion_order = true")
     connection.execute("set enable_external_access = false")

@@ -1,6 +1,7 @@
 """What is said to the model: a product as text, a title as query, a category as label. One place, so that what is
 embedded, what is asked and what is evaluated cannot drift apart."""
 
+from functools import cache
 from string import Formatter
 
 import pyarrow as pa
@@ -55,12 +56,18 @@ def words(rows: pa.Table) -> list[str]:
 
 def titles(rows: pa.Table) -> list[str]:
     """The title of each row as a shopper would type it; "" where there is none."""
-    return [" ".join((title or "").split()) for title in rows["title"].to_pylist()]
+    return [title(said) for said in rows["title"].to_pylist()]
+
+
+def title(said: str | None) -> str:
+    """One title, or "" for none."""
+    return " ".join((said or "").split())
 
 
 def classes(rows: pa.Table) -> list[str]:
     """The class of each row: the last level of its category when enough rows share it, else ""."""
-    return common([(path or "").split(" > ")[-1].strip() for path in rows["category"].to_pylist()])
+    leaf = cache(lambda path: (path or "").split(" > ")[-1].strip())  # equal ones are one object
+    return common([leaf(path) for path in rows["category"].to_pylist()])
 
 
 def common(values: list[str]) -> list[str]:

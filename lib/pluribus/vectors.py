@@ -8,7 +8,7 @@ fingerprint is part of the path, so vectors of two models can never mix.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +23,8 @@ from pluribus.store import Store
 
 CHECKED_ROWS = 64  # at a time, so that they stay in the processor's cache
 READ_ROWS = 2_000  # likewise
+SPACE = "vectors.arrow"  # of a release; it was vectors.parquet, which can be read only whole, before `build` version 4
+PARTS = ("fused", "image", "text")
 UNIT_TOLERANCE = 0.01  # fp16 rounding of a unit vector of some hundred dimensions stays below 0.002
 
 
@@ -65,7 +67,7 @@ class Shelf:
         """Keep unit vectors [n, width] under their keys; returns the bytes written. Raises ModelError on bad ones."""
         _check(vectors, self.width)
         flat = np.ascontiguousarray(vectors, dtype="<f2").view(np.uint8).reshape(len(keys), 2 * self.width)
-        table = pa.table({"key": _binary(keys, 32), "vector": _fixed(flat)})
+        table = pa.table({"key": keys_column(keys), "vector": _fixed(flat)})
         key, size_bytes = tables.keep(self.store, self.prefix, table, packed=False)
         self._keys.update(keys)
         self._parts.append(self.store.local(key))
@@ -75,7 +77,7 @@ class Shelf:
         """The vectors of `keys`, [n, width] fp16, in order. Raises ReleaseError when one was never encoded."""
         found = np.empty((len(keys), self.width), dtype=np.float16)  # all seen, or never given out
         seen = np.zeros(len(keys), dtype=bool)
-        wanted = _binary(keys, 32)
+        wanted = keys_column(keys)
         for part in self._parts:
             there = pc.index_in(wanted, value_set=tables.read(part, ["key"])["key"].combine_chunks())
             at = np.frombuffer(there.buffers()[1], np.int32, len(keys))  # `to_numpy`, `fill_null` import pandas
@@ -99,7 +101,10 @@ class Shelf:
 
 @dataclass(frozen=True, eq=False)
 class Space:
-    """The vectors of a release, row by row as its products: [n, width] fp16, zeros where a product lacks the part."""
+    """The vectors of a release, row by row as its products: [n, width] fp16, zeros where a product lacks the part.
+
+    They are mapped, not read: who takes some rows touches those, and who takes all goes block by block.
+    """
 
     fused: np.ndarray
     image: np.ndarray
@@ -108,16 +113,45 @@ class Space:
     has_text: np.ndarray
 
 
+def space_file(names: Iterable[str]) -> str:
+    """Which of a release's files holds its vectors."""
+    return SPACE if SPACE in names else "vectors.parquet"
+
+
+def write_space(path: Path, space: Space, owner: str = "") -> None:
+    """Write a release's vectors; a part that no product has takes no room."""
+    columns = {"fused": _column(space.fused)}
+    for name, rows, there in (("image", space.image, space.has_image), ("text", space.text, space.has_text)):
+        columns[f"has_{name}"] = _flags(there)
+        if there.any():
+            columns[name] = _column(rows)
+    tables.write_mapped(path, pa.record_batch(columns), owner)
+
+
 def read_space(path: Path, width: int) -> Space:
-    """A release's vectors.parquet as arrays."""
-    table = tables.read(path)
-    parts = {name: fp16(table[name], width) for name in ("fused", "image", "text")}
-    there = {f"has_{name}": _present(table[name]) for name in ("image", "text")}
+    """A release's vectors as arrays. Raises ReleaseError when they are not of this width."""
+    if not tables.is_mapped(path):
+        return _read_parquet(path, width)
+    batch = tables.mapped(path)
+    if batch["fused"].type != pa.binary(2 * width):
+        raise ReleaseError(f"{path.name} holds {batch['fused'].type}", expected=f"vectors of {width} numbers")
+    nothing = np.broadcast_to(np.zeros(width, np.float16), (batch.num_rows, width))
+    parts = {name: fp16(batch[name], width) if name in batch.schema.names else nothing for name in PARTS}
+    there = {f"has_{name}": _bits(batch[f"has_{name}"]) for name in PARTS[1:]}
     return Space(**parts, **there)
 
 
-def _present(column: pa.ChunkedArray) -> np.ndarray:
-    return _bits(column.combine_chunks().is_valid())
+def width_of(path: Path) -> int:
+    """Of a release's vectors."""
+    column = tables.mapped(path)["fused"] if tables.is_mapped(path) else tables.read(path, ["fused"])["fused"]
+    return int(column.type.byte_width) // 2
+
+
+def _read_parquet(path: Path, width: int) -> Space:
+    table = tables.read(path)
+    parts = {name: fp16(table[name], width) for name in PARTS}
+    there = {f"has_{name}": _bits(table[name].combine_chunks().is_valid()) for name in PARTS[1:]}
+    return Space(**parts, **there)
 
 
 def checked(vectors: np.ndarray) -> np.ndarray:
@@ -137,21 +171,36 @@ def fp16(column: pa.ChunkedArray, width: int) -> np.ndarray:
     return rows
 
 
-def column(vectors: np.ndarray, present: np.ndarray) -> pa.Array:
-    """[n, width] fp16 as a fixed-size binary column, null where not `present`."""
-    flat = np.ascontiguousarray(vectors, dtype="<f2").view(np.uint8).reshape(len(vectors), -1)
-    return _fixed(flat, mask=~present)
+def _column(vectors: np.ndarray) -> pa.Array:
+    """[n, width] as a fixed-size binary column of fp16; without a copy where it is fp16 already."""
+    return _fixed(np.ascontiguousarray(vectors, dtype="<f2").view(np.uint8).reshape(len(vectors), -1))
 
 
-def _fixed(flat: np.ndarray, mask: np.ndarray | None = None) -> pa.Array:
-    size = flat.shape[1]
-    validity = None if mask is None else pa.py_buffer(np.packbits(~mask, bitorder="little").tobytes())
-    return pa.Array.from_buffers(pa.binary(size), len(flat), [validity, pa.py_buffer(flat)])
+def _fixed(flat: np.ndarray) -> pa.Array:
+    return pa.Array.from_buffers(pa.binary(flat.shape[1]), len(flat), [None, pa.py_buffer(flat)])
 
 
-def _binary(keys: Sequence[bytes], size: int) -> pa.Array:
-    """Keys of one size; `pa.array` would import pandas for it."""
-    return pa.Array.from_buffers(pa.binary(size), len(keys), [None, pa.py_buffer(b"".join(keys))])
+def _flags(there: np.ndarray) -> pa.Array:
+    packed = np.packbits(there, bitorder="little").tobytes()
+    return pa.Array.from_buffers(pa.bool_(), len(there), [None, pa.py_buffer(packed)])
+
+
+def keys_column(keys: Sequence[bytes]) -> pa.Array:
+    """Keys as a column; `pa.array` would import pandas for it."""
+    return pa.Array.from_buffers(pa.binary(32), len(keys), [None, pa.py_buffer(b"".join(keys))])
+
+
+def first_of_each(keys: pa.Array) -> np.ndarray:
+    """Whether each key [n] is the first of its like."""
+    numbers = np.frombuffer(keys.dictionary_encode().indices.buffers()[1], np.int32, len(keys))
+    before = np.concatenate([[-1], np.maximum.accumulate(numbers)[:-1]]) if len(keys) else numbers
+    return np.asarray(numbers > before)
+
+
+def column_of(numbers: np.ndarray) -> pa.Array:
+    """Whole numbers [n] as a column; `pa.array` would import pandas for it."""
+    flat = np.ascontiguousarray(numbers, np.int64)
+    return pa.Array.from_buffers(pa.int64(), len(flat), [None, pa.py_buffer(flat)])
 
 
 def _check(vectors: np.ndarray, width: int) -> None:

@@ -147,11 +147,12 @@ def first_pictures(path: Path, product_ids: Sequence[str]) -> dict[str, str]:
 def neighbours(built: releases.Release, *, products: int, nearest: int) -> list[Neighbourhood]:
     """A few products spread over a release, each with its nearest others, by the release's own index and vectors."""
     path = built.path("products.parquet")
-    fused = tables.read(built.path("vectors.parquet"), ["fused"])["fused"]
-    width = fused.type.byte_width // 2
+    table = built.path(vectors.space_file(built.manifest.files))
+    width = vectors.width_of(table)
+    fused = vectors.read_space(table, width).fused
     index = indexes.load(built.path("index.faiss"), width=width, n=len(fused))
     asked = [len(fused) * (2 * i + 1) // (2 * products) for i in range(min(products, len(fused)))]
-    scores, positions = indexes.search(index, vectors.fp16(fused, width)[asked], min(4 * nearest, len(fused)))
+    scores, positions = indexes.search(index, fused[asked], min(4 * nearest, len(fused)))
     rows = _at(path, {*asked, *positions.ravel().tolist()})
     return [
         Neighbourhood(rows[one], list(_others(rows, one, zip(found, where, strict=True)))[:nearest])

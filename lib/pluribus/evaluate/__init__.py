@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from pluribus import releases, tables
+from pluribus import releases, tables, vectors
 from pluribus.evaluate import cutoff
 from pluribus.evaluate import gate as judging
 from pluribus.evaluate.behaviours import BEHAVIOURS, observe
@@ -93,7 +93,9 @@ def measure(
     seed: int = 0,
 ) -> Evaluation:
     """The same, without writing anything."""
-    rows, table = (tables.local(store, releases.key(release, f"{name}.parquet")) for name in ("products", "vectors"))
+    there = {item.key.rpartition("/")[2] for item in store.items(releases.key(release, ""))}
+    names = ("products.parquet", vectors.space_file(there))
+    rows, table = (tables.local(store, releases.key(release, name)) for name in names)
     before = judging.read_live(store, live) if live else None
     ids = frozenset(before.release.ids) if before else None
     known = shelf(store, fingerprint, model.width)

@@ -1,9 +1,10 @@
 """The release under examination: its rows and vectors in memory, and the questions that every family asks alike."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +13,26 @@ from pluribus import lexical, metrics, tables, texts, vectors
 from pluribus.records import Gate, Model
 from pluribus.store import Store
 
-COLUMNS = [*texts.COLUMNS, "pictures", "price", "currency", "locale"]
+COLUMNS = ["product_id", "title", "brand", "category", "colour", "pictures", "price", "currency", "locale"]
+BLOCK = 65_536  # cells that are Python objects at a time
+
+
+class Cells(Sequence[str]):
+    """A column as Python sees it, `of` each cell, made when asked for: a million texts as objects take 80 MB."""
+
+    def __init__(self, column: pa.ChunkedArray, of: Callable[[Any], str]) -> None:
+        self._column, self._of = tables.one_piece(column), of
+
+    def __len__(self) -> int:
+        return len(self._column)
+
+    def __getitem__(self, place: Any) -> Any:
+        found = self._column[place]
+        return [*map(self._of, found.to_pylist())] if isinstance(place, slice) else self._of(found.as_py())
+
+    def __iter__(self) -> Iterator[str]:
+        for start in range(0, len(self), BLOCK):
+            yield from map(self._of, self._column.slice(start, BLOCK).to_pylist())
 
 
 class Unmeasured(Exception):
@@ -31,20 +51,19 @@ class Release:
     has_text: np.ndarray
 
     @cached_property
-    def ids(self) -> list[str]:
+    def ids(self) -> Cells:
         """Of the products."""
-        found: list[str] = self.rows["product_id"].to_pylist()
-        return found
+        return Cells(self.rows["product_id"], str)
 
     @cached_property
-    def titles(self) -> list[str]:
+    def titles(self) -> Cells:
         """As a shopper would type them."""
-        return texts.titles(self.rows)
+        return Cells(self.rows["title"], texts.title)
 
     @cached_property
-    def first_pictures(self) -> list[str]:
+    def first_pictures(self) -> Cells:
         """The name of each product's first picture, or ""."""
-        return [contents[0] if contents else "" for contents in self.rows["pictures"].to_pylist()]
+        return Cells(self.rows["pictures"], lambda contents: contents[0] if contents else "")
 
     @cached_property
     def groups(self) -> np.ndarray:
@@ -101,11 +120,8 @@ class Exam:
 
 
 def read(rows: Path, table: Path, width: int) -> Release:
-    """A release's products.parquet and vectors.parquet."""
-    found = tables.read(table)
-    there = {name: found[name].combine_chunks().is_valid().to_numpy(zero_copy_only=False) for name in ("image", "text")}
-    arrays = {name: vectors.fp16(found[name], width) for name in ("fused", "image", "text")}
-    return Release(tables.read(rows, COLUMNS), **arrays, has_image=there["image"], has_text=there["text"])
+    """A release's products and vectors."""
+    return Release(tables.read(rows, COLUMNS), **vars(vectors.read_space(table, width)))
 
 
 def words_of(path: Path, n: int) -> lexical.Lexicon:
@@ -118,7 +134,7 @@ def shelf(store: Store, fingerprint: str, width: int) -> vectors.Shelf:
     return vectors.Shelf(store, fingerprint, width)
 
 
-def relevant_sets(*labels: list[str]) -> np.ndarray:
+def relevant_sets(*labels: Sequence[str]) -> np.ndarray:
     """Group numbers [n]: items that share any non-blank label, directly or through others, are in one group."""
     parent = list(range(len(labels[0])))
 
@@ -134,8 +150,3 @@ def relevant_sets(*labels: list[str]) -> np.ndarray:
             if label:
                 parent[root(i)] = root(first.setdefault(label, i))
     return np.unique([root(i) for i in range(len(parent))], return_inverse=True)[1]
-
-
-def width_of(table: Path) -> int:
-    """The width of the vectors in a vectors.parquet."""
-    return int(tables.read(table, ["fused"])["fused"].type.byte_width) // 2

@@ -52,8 +52,8 @@ class Live:
 def read_live(store: Store, opened: releases.Release) -> Live:
     """Every byte compared with its manifest. A release of an older pluribus may lack facts: those stay blank."""
     facts = opened.manifest.facts
-    table = opened.path("vectors.parquet")
-    width = int(facts.get("width") or exams.width_of(table))
+    table = opened.path(vectors.space_file(opened.manifest.files))
+    width = int(facts.get("width") or vectors.width_of(table))
     fingerprint = str(facts.get("fingerprint", ""))
     release = exams.read(opened.path("products.parquet"), table, width)
     return Live(release, vectors.Shelf(store, fingerprint, width), str(facts.get("model", "")), fingerprint,
@@ -188,10 +188,12 @@ def _products(
     groups = live.release.groups[theirs]
     wanted = [keys[i] for i in asked]
 
-    def ask(shelf: vectors.Shelf, gallery: np.ndarray) -> metrics.Ranked:
+    def ask(shelf: vectors.Shelf, gallery: metrics.Some) -> metrics.Ranked:
         return metrics.rank(shelf.get(wanted), gallery, groups[asked], groups)
 
-    return ask(live.shelf, live.release.fused[theirs]), ask(exam.shelf, exam.release.fused[mine])
+    return ask(live.shelf, metrics.Some(live.release.fused, theirs)), ask(
+        exam.shelf, metrics.Some(exam.release.fused, mine)
+    )
 
 
 def _pictures(
@@ -210,7 +212,7 @@ def _pictures(
     for shelf, release, place in ((live.shelf, then, theirs), (exam.shelf, now, mine)):
         queries = shelf.get([vectors.text_key(release.titles[i]) for i in place[asked]])
         groups = release.groups[place]
-        found.append(metrics.rank(queries, release.image[place], groups[asked], groups))
+        found.append(metrics.rank(queries, metrics.Some(release.image, place), groups[asked], groups))
     return found[0], found[1]
 
 

@@ -39,7 +39,9 @@ def title_to_picture(exam: Exam) -> list[Score]:
     place = np.flatnonzero(release.has_image)
     queries = exam.look_up([release.titles[i] for i in asked])
     groups = release.groups
-    return _scores("title→picture", metrics.rank(queries, release.image[place], groups[asked], groups[place]), exam)
+    return _scores(
+        "title→picture", metrics.rank(queries, metrics.Some(release.image, place), groups[asked], groups[place]), exam
+    )
 
 
 def picture_to_picture(exam: Exam) -> list[Score]:
@@ -78,7 +80,8 @@ def words_to_product(exam: Exam) -> list[Score]:
         ("pictures alone", release.image, release.has_image),
     ):
         if there.sum() >= exam.gate.products_least:
-            ranked = metrics.rank(queries, gallery[there], np.arange(len(found)), member[there])
+            some = metrics.Some(gallery, np.flatnonzero(there))
+            ranked = metrics.rank(queries, some, np.arange(len(found)), member[there])
             scores += metrics.ranking_scores(f"words→product, {name}", ranked, only=BASELINE, seed=exam.seed)
     return scores + _with_words(exam, [words.query for words in found], queries, member)
 
@@ -89,9 +92,9 @@ def _with_words(exam: Exam, said: list[str], queries: np.ndarray, member: np.nda
         return []
     asked = max(20, WORK // len(member))
     wanted = np.arange(len(said[:asked]))
-    bm25 = [exam.lexicon.scores(query) for query in said[:asked]]
-    cosines = metrics.cosines(queries[:asked], exam.release.fused)
-    both = ((1 - HYBRID) * cosine + HYBRID * words for cosine, words in zip(cosines, bm25, strict=True))
+    bm25, again = (map(exam.lexicon.scores, said[:asked]) for _ in range(2))
+    cosines = metrics.cosine_rows(queries[:asked], exam.release.fused)
+    both = ((1 - HYBRID) * cosine + HYBRID * words for cosine, words in zip(cosines, again, strict=True))
     scores = []
     for name, rows in (("BM25 alone", bm25), ("vectors and BM25 as search ranks", both)):
         ranked = metrics.rank_rows(rows, wanted, member)

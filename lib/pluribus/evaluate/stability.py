@@ -41,7 +41,7 @@ def picture_change(exam: Exam, change: str) -> Observed:
     place = np.flatnonzero(release.has_image)
     asked = np.array([at[one.content] for one in changed])
     queries = exam.shelf.get([one.key for one in changed])
-    ranked = metrics.rank(queries, release.image[place], release.groups[asked], release.groups[place])
+    ranked = metrics.rank(queries, metrics.Some(release.image, place), release.groups[asked], release.groups[place])
     hit = (ranked.first <= 5).astype(float)
     worst = [
         {"product_id": release.ids[asked[n]], "asked": f"its picture: {change}",

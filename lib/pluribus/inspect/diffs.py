@@ -2,11 +2,9 @@
 
 import json
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from pluribus import indexes, releases, tables, vectors
 from pluribus.errors import Missing
@@ -99,7 +97,8 @@ def _neighbours(
     seeds = [both[i] for i in chosen]
     near, own = [], []
     for release, where, names in zip((old, new), place, ids, strict=True):
-        fused = vectors.fp16(_fused(release.path("vectors.parquet")), release.manifest.facts["width"])
+        table = release.path(vectors.space_file(release.manifest.files))
+        fused = vectors.read_space(table, release.manifest.facts["width"]).fused
         asked = fused[[where[seed] for seed in seeds]].astype(np.float32)
         _, positions = indexes.exact_scores(asked, fused, NEAREST + 1)
         pairs = zip(seeds, positions, strict=True)
@@ -109,10 +108,6 @@ def _neighbours(
     same_space = old.manifest.facts["fingerprint"] == new.manifest.facts["fingerprint"]
     moved = float(np.mean(np.sum(own[0] * own[1], axis=1))) if same_space else None
     return float(np.mean(lost)), len(seeds), moved
-
-
-def _fused(path: Path) -> pa.ChunkedArray:
-    return tables.read(path, ["fused"])["fused"]
 
 
 def _quarantine(shop_store: Store, release: releases.Release) -> tuple[dict[str, int], set[str]]:

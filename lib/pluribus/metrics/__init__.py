@@ -15,12 +15,13 @@ import numpy as np
 
 from pluribus.metrics.intervals import interval, intervals, resampled
 from pluribus.metrics.labels import F1, accuracy, f1, f1_scores
-from pluribus.metrics.rankings import DEPTH, Ranked, cosines, rank, rank_rows
+from pluribus.metrics.rankings import DEPTH, Ranked, Some, cosine_rows, cosines, rank, rank_rows
 from pluribus.metrics.slices import less_wrong, mred
 from pluribus.records import Score
 
-__all__ = ["DEPTH", "F1", "METRICS", "Metric", "Ranked", "accuracy", "cosines", "f1", "f1_scores", "interval",
-           "intervals", "less_wrong", "mred", "rank", "rank_rows", "ranking_scores", "resampled"]  # fmt: skip
+__all__ = ["DEPTH", "F1", "METRICS", "Metric", "Ranked", "Some", "accuracy", "cosine_rows", "cosines", "f1",
+           "f1_scores", "interval", "intervals", "less_wrong", "mred", "rank", "rank_rows", "ranking_scores",
+           "resampled"]  # fmt: skip
 
 
 @dataclass(frozen=True)

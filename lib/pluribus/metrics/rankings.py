@@ -1,12 +1,13 @@
 """Where the right items stand: queries against a gallery, in memory that does not grow with the gallery."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 DEPTH = 10  # places looked at one by one
-BLOCK, CHUNK = 1_024, 16_384  # queries and items at a time: 64 MiB of scores
+BLOCK, CHUNK = 1_024, 4_096  # queries and items at a time: 16 MiB of scores
+SCORES = 8_000_000  # held at a time where each query wants all of its own
 TIE = 1e-6  # a float32 cosine's own rounding: a right item must be better than that to count as better
 
 
@@ -22,7 +23,23 @@ class Ranked:
     n_gallery: int
 
 
-def rank(queries: np.ndarray, gallery: np.ndarray, wanted: np.ndarray, of: np.ndarray, depth: int = DEPTH) -> Ranked:
+@dataclass(frozen=True, eq=False)
+class Some:
+    """The vectors at some places of a gallery, taken slice by slice: a copy of all may not fit."""
+
+    of: np.ndarray  # [n, width]
+    places: np.ndarray  # [m]
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, part: slice) -> np.ndarray:
+        return np.asarray(self.of[self.places[part]])
+
+
+def rank(
+    queries: np.ndarray, gallery: np.ndarray | Some, wanted: np.ndarray, of: np.ndarray, depth: int = DEPTH
+) -> Ranked:
     """Rank a gallery [n, width] for queries [m, width]; item j is relevant to query i when `of[j] == wanted[i]`."""
     depth = min(depth, len(gallery))
     order = np.argsort(of, kind="stable")
@@ -43,8 +60,17 @@ def rank(queries: np.ndarray, gallery: np.ndarray, wanted: np.ndarray, of: np.nd
 def cosines(queries: np.ndarray, gallery: np.ndarray) -> np.ndarray:
     """All of them [m, n], float32."""
     asked = np.asarray(queries, dtype=np.float32)
-    parts = [asked @ gallery[start : start + CHUNK].astype(np.float32).T for start in range(0, len(gallery), CHUNK)]
-    return np.concatenate(parts, axis=1)
+    found = np.empty((len(asked), len(gallery)), dtype=np.float32)
+    for start in range(0, len(gallery), CHUNK):
+        found[:, start : start + CHUNK] = asked @ gallery[start : start + CHUNK].astype(np.float32).T
+    return found
+
+
+def cosine_rows(queries: np.ndarray, gallery: np.ndarray) -> Iterator[np.ndarray]:
+    """The same row by row [n]; no more of them are held than make SCORES."""
+    at_once = max(1, SCORES // len(gallery))
+    for start in range(0, len(queries), at_once):
+        yield from cosines(queries[start : start + at_once], gallery)
 
 
 def rank_rows(rows: Iterable[np.ndarray], wanted: np.ndarray, of: np.ndarray, depth: int = DEPTH) -> Ranked:
@@ -65,7 +91,7 @@ def rank_rows(rows: Iterable[np.ndarray], wanted: np.ndarray, of: np.ndarray, de
 
 
 def _block(
-    queries: np.ndarray, gallery: np.ndarray, rows: np.ndarray, items: np.ndarray, depth: int
+    queries: np.ndarray, gallery: np.ndarray | Some, rows: np.ndarray, items: np.ndarray, depth: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """First ranks [m], positions and scores of the best [m, depth]; (rows, items) are the relevant pairs."""
     best = np.full(len(queries), -np.inf, dtype=np.float32)

@@ -11,7 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
 import numpy as np
-import simplejpeg
 from PIL import Image
 
 from pluribus.errors import ShopError
@@ -59,6 +58,8 @@ def decoded(picture: bytes | np.ndarray) -> np.ndarray:
     """Pixels uint8 [height, width, 3] of a stored picture, PIL's to the bit; arrays pass. Raises ShopError."""
     if not isinstance(picture, bytes):
         return picture
+    import simplejpeg
+
     try:
         return np.asarray(simplejpeg.decode_jpeg(picture, "RGB"))
     except ValueError as error:

@@ -12,7 +12,7 @@ the lowest names of a hash: random, and nearly the same after the catalog has ch
 
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -25,6 +25,7 @@ from pluribus.records import Model
 __all__ = ["FOREIGN", "PICTURES", "PICTURE_CHANGES", "PROMPTS", "TITLES", "TITLE_CHANGES", "Change", "Words",
            "changed_pictures", "changed_titles", "colours", "texts_asked", "words"]  # fmt: skip
 
+BLOCK = 65_536  # titles at a time
 TITLES = 200  # changed in every way
 PICTURES = 50
 WORDS = 300
@@ -63,10 +64,9 @@ def texts_asked(rows: pa.Table, model: Model) -> list[str]:
 
 def changed_titles(rows: pa.Table, change: str) -> list[tuple[int, str]]:
     """A sample of rows and what their titles become; rows whose title a change leaves alone are left out."""
-    said = texts.titles(rows)
-    chosen = _lowest({title: i for i, title in reversed(list(enumerate(said))) if title}, TITLES)
-    changed = [(i, TITLE_CHANGES[change](said[i])) for i in chosen]
-    return [(i, text) for i, text in changed if text and text != said[i]]
+    chosen = _lowest(((title, i) for i, title in enumerate(_titles(rows)) if title), TITLES)
+    changed = [(i, title, TITLE_CHANGES[change](title)) for title, i in chosen]
+    return [(i, text) for i, title, text in changed if text and text != title]
 
 
 def changed_pictures(rows: pa.Table) -> list[Change]:
@@ -88,9 +88,8 @@ def words(rows: pa.Table) -> list[Words]:
         colour = stated[i] or next(iter(_COLOUR.findall(title.lower())), "")
         if colour and leaf:
             meant.setdefault(f"{colour} {leaf}", []).append(i)
-    at = {query: n for n, query in enumerate(meant)}
-    queries = list(meant)
-    return [Words(queries[n], tuple(meant[queries[n]])) for n in _lowest(at, WORDS)]
+    chosen = _lowest(((query, n) for n, query in enumerate(meant)), WORDS)
+    return [Words(query, tuple(meant[query])) for query, _ in chosen]
 
 
 def colours(rows: pa.Table) -> list[str]:
@@ -98,7 +97,19 @@ def colours(rows: pa.Table) -> list[str]:
     return texts.common([" ".join((value or "").split()).lower() for value in rows["colour"].to_pylist()])
 
 
-def _lowest(of: dict[str, int], most: int) -> Sequence[int]:
-    """The values of the `most` texts whose keys on the shelf are lowest, in their own order."""
-    chosen: Iterable[str] = sorted(of, key=vectors.text_key)[:most]
-    return sorted(of[text] for text in chosen)
+def _titles(rows: pa.Table) -> Iterator[str]:
+    """The titles of a large shop, never held together."""
+    return (title for start in range(0, rows.num_rows, BLOCK) for title in texts.titles(rows.slice(start, BLOCK)))
+
+
+def _lowest(of: Iterable[tuple[str, int]], most: int) -> list[tuple[str, int]]:
+    """The `most` texts whose keys on the shelf are lowest, each with its first place, in the order of places."""
+    kept: dict[bytes, tuple[str, int]] = {}
+    beyond = b"\xff" * 33
+    for text, place in of:
+        if (key := vectors.text_key(text)) < beyond:
+            kept.setdefault(key, (text, place))
+        if len(kept) > 4 * most:
+            kept = dict(sorted(kept.items())[:most])
+            beyond = max(kept)
+    return sorted((one for _, one in sorted(kept.items())[:most]), key=lambda one: one[1])

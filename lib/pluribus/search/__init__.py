@@ -26,7 +26,7 @@ def open(store: Store | str, shop: str, release: str | None = None) -> Searcher:
     where = open_store(store) if isinstance(store, str) else store
     opened = releases.open_release(where.within(f"shops/{shop}"), shop=shop, release=release)
     facts = opened.manifest.facts
-    products = tables.read(opened.path("products.parquet")).combine_chunks()
+    products = tables.whole(opened.path("products.parquet"))
     if products.num_rows != facts["products"]:
         raise ReleaseError(
             f"release {opened.manifest.release} holds {products.num_rows} products",

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pluribus import tables
 from pluribus.errors import ConfigError
 
 WORDS = ("product_id", "group_id", "title", "description", "brand", "category", "colour", "size", "gender", "material",
@@ -73,8 +74,8 @@ def column(products: pa.Table, name: str) -> pa.Array:
     if name == "price":
         return pc.coalesce(products["sale_price"], products["price"]).combine_chunks()
     if name in WORDS:
-        return products[name].combine_chunks()
-    found = pc.map_lookup(products["extra"].combine_chunks(), pa.scalar(name), "first")
+        return tables.one_piece(products[name])
+    found = pc.map_lookup(tables.one_piece(products["extra"]), pa.scalar(name), "first")
     if found.null_count == len(found):
         raise ConfigError(
             f"{name!r:.80}, which no product of this shop has",

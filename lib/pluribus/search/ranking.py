@@ -41,9 +41,8 @@ class Ranks(Protocol):
     @property
     def space(self) -> vectors.Space: ...
     @property
-    def shares(self) -> tuple[np.ndarray, np.ndarray]: ...
-    @property
     def groups(self) -> np.ndarray: ...
+    def shares(self, places: np.ndarray, /) -> tuple[np.ndarray, np.ndarray]: ...
 
 
 def rank(shop: Ranks, asked: Asked, k: int, *, allowed: np.ndarray | None, diversity: float, collapse: bool) -> Ranked:
@@ -88,10 +87,10 @@ def _candidates(shop: Ranks, asked: Asked, allowed: np.ndarray | None, pool: int
 
 def _parts(shop: Ranks, asked: Asked, places: np.ndarray) -> dict[str, np.ndarray]:
     """What each part adds to the score of each place."""
-    (image, text), vector = shop.shares, (1 - asked.weight) * asked.vector[0]
+    (image, text), vector = shop.shares(places), (1 - asked.weight) * asked.vector[0]
     parts = {
-        "image": image[places] * (shop.space.image[places].astype(np.float32) @ vector),
-        "text": text[places] * (shop.space.text[places].astype(np.float32) @ vector),
+        "image": image * (shop.space.image[places].astype(np.float32) @ vector),
+        "text": text * (shop.space.text[places].astype(np.float32) @ vector),
     }
     if asked.words is not None and asked.weight:
         parts["lexical"] = np.float32(asked.weight) * asked.words[places]

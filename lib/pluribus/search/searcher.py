@@ -143,8 +143,9 @@ class Searcher:
 
     @cached_property
     def space(self) -> vectors.Space:
-        """The vectors behind the index, read when first asked for and kept as long as this searcher."""
-        return vectors.read_space(self.release.path("vectors.parquet"), self.encoder.width)
+        """The vectors behind the index, mapped when first asked for and kept as long as this searcher."""
+        name = vectors.space_file(self.release.manifest.files)
+        return vectors.read_space(self.release.path(name), self.encoder.width)
 
     @cached_property
     def places(self) -> dict[str, int]:
@@ -166,17 +167,22 @@ class Searcher:
             return lexical.build(texts.words(self.products))
         return lexical.load(self.release.path(WORDS).read_bytes(), n=self.products.num_rows)
 
-    @cached_property
-    def shares(self) -> tuple[np.ndarray, np.ndarray]:
-        """Of each product [n], how much its picture's and its text's vector weigh in its fused one."""
-        fusion = json.loads(self.release.path("build.json").read_bytes())["fusion"]
+    def shares(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Of each of these products [m], how much its picture's and its text's vector weigh in its fused one."""
         of = self.space
-        image = np.where(of.has_text, fusion["image"], 1.0) * of.has_image
-        text = np.where(of.has_image, fusion["text"], 1.0) * of.has_text
-        between = np.einsum("nd,nd->n", of.image, of.text, dtype=np.float32)
+        has_image, has_text = of.has_image[places], of.has_text[places]
+        image = np.where(has_text, self._fusion["image"], 1.0) * has_image
+        text = np.where(has_image, self._fusion["text"], 1.0) * has_text
+        between = np.einsum("nd,nd->n", of.image[places], of.text[places], dtype=np.float32)
         norm = np.sqrt(image**2 + text**2 + 2 * image * text * between)
         norm = np.where(norm > 0, norm, 1)
         return (image / norm).astype(np.float32), (text / norm).astype(np.float32)
+
+    @cached_property
+    def _fusion(self) -> dict[str, float]:
+        """What the release's build weighed its parts with."""
+        found: dict[str, float] = json.loads(self.release.path("build.json").read_bytes())["fusion"]
+        return found
 
     @cached_property
     def cutoff(self) -> float | None:
@@ -241,7 +247,7 @@ class Searcher:
     @cached_property
     def _cells(self) -> list[tuple[str, Any]]:
         """Each column by its name; None for one in which nothing is said."""
-        columns = ((name, self.products[name].combine_chunks()) for name in self.products.column_names)
+        columns = ((name, tables.one_piece(self.products[name])) for name in self.products.column_names)
         return [(name, None if column.null_count == len(column) else column) for name, column in columns]
 
     @cached_property

@@ -17,7 +17,7 @@ from threading import Condition, Lock, Thread
 
 import numpy as np
 
-from pluribus import releases, search, suggest
+from pluribus import releases, search, suggest, vectors
 from pluribus.errors import PluribusError, ReleaseError
 from pluribus.models import Encoder
 from pluribus.serve.batching import shared
@@ -25,7 +25,7 @@ from pluribus.serve.counters import Counters
 from pluribus.store import Store
 
 LOG = logging.getLogger(__name__)
-FILES_HELD = ("index.faiss", "vectors.parquet")  # of about their own size once in memory
+FILES_HELD = ("index.faiss", vectors.SPACE, "vectors.parquet")  # of their own size once every page was touched
 OPENINGS = 2  # at a time: each may need a whole release's memory
 REMEMBERED_S = 3.0  # a shop that cannot be opened is not tried again at every request
 

@@ -36,7 +36,7 @@ JUDGED = """
         case when len(pictures) > 0 and coalesce(title, description) is not null then 'picture and text'
              when len(pictures) > 0 then 'picture' when coalesce(title, description) is not null then 'text'
              else 'nothing' end as content
-    from rows order by row"""
+    from rows"""
 
 TALLY = "select code, count(*) as n from (select unnest(reasons) as code from bad) group by code order by n desc, code"
 SPLIT_BAD = "select rows.*, bad.reasons from rows join bad using (row) order by row"
@@ -96,17 +96,16 @@ def validate(
     """
     prefix = validation_prefix(snapshot, suites)
     path = tables.local(store, rows_key)
-    judged = tables.query(JUDGED, rows=path)
-    findings, bad = judges.judge(judged, suites)
+    n_rows, findings, bad = _judged(path, suites)
     with tempfile.TemporaryDirectory(prefix="pluribus-") as folder:
         products, quarantine = Path(folder) / "products.parquet", Path(folder) / "quarantine.parquet"
         rows = path
         n_good = tables.write(products, tables.stream(SPLIT_GOOD, rows=rows, bad=bad), SNAPSHOT, store.owner)
         n_bad = tables.write(quarantine, tables.stream(SPLIT_BAD, rows=rows, bad=bad), QUARANTINE, store.owner)
-        assert n_good + n_bad == judged.num_rows, "every row is accepted or quarantined"
+        assert n_good + n_bad == n_rows, "every row is accepted or quarantined"
         size_bytes = products.stat().st_size + quarantine.stat().st_size
         tally = {row["code"]: row["n"] for row in tables.query(TALLY, bad=bad).to_pylist()}
-        validation = Validation(store.owner, prefix, judged.num_rows, n_good, n_bad, tuple(findings), tally, size_bytes)
+        validation = Validation(store.owner, prefix, n_rows, n_good, n_bad, tuple(findings), tally, size_bytes)
         contents: dict[str, bytes | Path] = {
             "products.parquet": products,
             "quarantine.parquet": quarantine,
@@ -117,6 +116,14 @@ def validate(
                 store.create(prefix + name, content)
     _refuse(validation, limits, live_products)
     return validation
+
+
+def _judged(path: Path, suites: list[dict[str, Any]]) -> tuple[int, list[Finding], pa.Table]:
+    """How many rows there are, what the suites find, and the bad ones. Only columns that a suite names are read."""
+    there, said = tables.query(JUDGED, rows=SNAPSHOT.empty_table()).column_names, json.dumps(suites)
+    named = ", ".join(name for name in there if name == "row" or f'"{name}"' in said)
+    judged = tables.query(f"select {named} from ({JUDGED}) order by row", rows=path)  # noqa: S608 - our names
+    return judged.num_rows, *judges.judge(judged, suites)
 
 
 def newest(store: Store) -> tuple[dict[str, Any], Path]:
