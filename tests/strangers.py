@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import pytest
 
@@ -45,8 +46,8 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
-def page(body: bytes = b"", status: int = 200, length: int | None = None, **headers: str) -> Callable[[Handler], None]:
-    def answer(handler: Handler) -> None:
+def page(body: bytes = b"", status: int = 200, length: int | None = None, **headers: str) -> Callable[[Any], None]:
+    def answer(handler: BaseHTTPRequestHandler) -> None:
         handler.send_response(status)
         for name, value in headers.items():
             handler.send_header(name.replace("_", "-"), value)

@@ -15,6 +15,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from kills import child
 
 from pluribus import publish, releases
 from pluribus.errors import Conflict, ReleaseError, StoreError
@@ -607,19 +608,6 @@ def die_before(change: int) -> None:
     sys.addaudithook(watch)
 
 
-def in_child(work: Callable[[], object]) -> int:
-    """Run in a forked child; returns its wait status."""
-    child = os.fork()
-    if not child:
-        code = 1
-        try:
-            work()
-            code = 0
-        finally:
-            os._exit(code)
-    return child
-
-
 def read_forever(shop: Store, reads: int) -> None:
     """A server that polls: it may find a newer release, never a broken one. Tells of each read through a pipe."""
     while True:
@@ -652,7 +640,7 @@ def kill_at_every_point(location: str, verb: Callable[[Store], None], least_poin
         go_live(shop)
     seen, reads = os.pipe()
     os.set_blocking(reads, False)
-    reader = in_child(lambda: read_forever(shop, reads))
+    reader = child(lambda: read_forever(shop, reads))
     try:
         point = 1
         while killed_before(point, shop, verb):
@@ -669,7 +657,7 @@ def kill_at_every_point(location: str, verb: Callable[[Store], None], least_poin
 def killed_before(point: int, shop: Store, verb: Callable[[Store], None]) -> bool:
     """Whether the child died there, rather than finish; either way all is whole afterwards."""
     before = now(shop)
-    _, status = os.waitpid(in_child(lambda: (die_before(point), verb(shop))), 0)
+    _, status = os.waitpid(child(lambda: (die_before(point), verb(shop))), 0)
     after = now(shop)
     assert live(shop) == after.release
     assert after.release == before.release or verb is not collect_all

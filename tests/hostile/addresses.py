@@ -15,6 +15,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from strangers import page
+
 from hostile.case import Case
 from pluribus import web
 from pluribus.web import Fetcher, dial
@@ -55,18 +57,6 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         pass
-
-
-def page(body: bytes = b"secret", status: int = 200, length: int | None = None, **headers: str) -> Answer:
-    def answer(handler: Handler) -> None:
-        handler.send_response(status)
-        for name, value in headers.items():
-            handler.send_header(name.replace("_", "-"), value)
-        handler.send_header("Content-Length", str(len(body) if length is None else length))
-        handler.end_headers()
-        handler.wfile.write(body)
-
-    return answer
 
 
 def drip(handler: Handler) -> None:
@@ -110,10 +100,10 @@ def watched(port: int) -> Iterator[list[str]]:
 
 def alone(url: str, folder: Path) -> str:
     """What comes of an address; how many packets went to this machine or to anywhere not public."""
-    listeners = [Server("0.0.0.0", page())]
+    listeners = [Server("0.0.0.0", page(b"secret"))]
     port = listeners[0].server_port
     with suppress(OSError):  # a machine without IPv6
-        listeners.append(Server("::", page(), port))
+        listeners.append(Server("::", page(b"secret"), port))
     with running(*listeners), watched(port) as dialled, Fetcher(requests_per_s=1e6, total_s=5, pause_s=0.01) as fetcher:
         reason = fetcher.fetch(url.replace("PORT", str(port))).reason
     private = [address for address in dialled if not dial.is_public(dial.ip_address(address))]
@@ -122,7 +112,7 @@ def alone(url: str, folder: Path) -> str:
 
 def sent_on(answer: Answer, folder: Path, *, names: list[list[str]] | None = None) -> str:
     """What comes of a server at 127.0.0.1, the one address that may be reached, with everything else listening."""
-    rest = Server("127.0.0.2", page())
+    rest = Server("127.0.0.2", page(b"secret"))
     server = Server("127.0.0.1", answer, rest.server_port)
     answers = iter(names or [])
     resolve = (lambda *_: next(answers)) if names else dial.resolve
