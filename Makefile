@@ -91,7 +91,7 @@ transfer: real ## leave one shop out: fine-tune on three real shops, ask the fou
 	PLURIBUS_DATA=$(PLURIBUS_DATA) $(BIN)/python benchmarks/transfer.py \
 	    --external $(PLURIBUS_DATA)/benchmarks/clothing_cc0/images-00.tar
 
-generated: real ## train on what shops sell, on drawn products, on both; judged by real ones (PLURIBUS_DATA; 5 CPU-minutes)
+generated: real ## train on what shops sell, on drawn products, on both; judged by real ones (PLURIBUS_DATA; 8 CPU-minutes)
 	PLURIBUS_DATA=$(PLURIBUS_DATA) $(BIN)/python benchmarks/generated.py \
 	    --external $(PLURIBUS_DATA)/benchmarks/clothing_cc0/images-00.tar
 

