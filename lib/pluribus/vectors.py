@@ -23,6 +23,7 @@ from pluribus.store import Store
 
 CHECKED_ROWS = 64  # at a time, so that they stay in the processor's cache
 READ_ROWS = 2_000  # likewise
+KEPT_KEYS = 100_000  # of a part: 3 MB
 SPACE = "vectors.arrow"  # of a release; it was vectors.parquet, which can be read only whole, before `build` version 4
 PARTS = ("fused", "image", "text")
 UNIT_TOLERANCE = 0.01  # fp16 rounding of a unit vector of some hundred dimensions stays below 0.002
@@ -45,10 +46,19 @@ class Shelf:
         self.store, self.width = store, width
         self.prefix = f"vectors/{fingerprint}/"
         self._parts = [tables.local(store, item.key) for item in store.items(self.prefix)]
+        self._kept: dict[Path, pa.Array] = {}
 
     @cached_property
     def _keys(self) -> set[bytes]:
         return {key for part in self._parts for key in tables.read(part, ["key"])["key"].to_pylist()}
+
+    def _keys_in(self, part: Path) -> pa.Array:
+        """The keys of a part. Those of small parts are kept: an evaluation asks thirty times."""
+        if (found := self._kept.get(part)) is None:
+            found = tables.read(part, ["key"])["key"].combine_chunks()
+            if len(found) <= KEPT_KEYS:
+                self._kept[part] = found
+        return found
 
     def missing(self, keys: Sequence[bytes]) -> list[bytes]:
         """Those of `keys` that have no vector yet, each once, in order."""
@@ -79,7 +89,7 @@ class Shelf:
         seen = np.zeros(len(keys), dtype=bool)
         wanted = keys_column(keys)
         for part in self._parts:
-            there = pc.index_in(wanted, value_set=tables.read(part, ["key"])["key"].combine_chunks())
+            there = pc.index_in(wanted, value_set=self._keys_in(part))
             at = np.frombuffer(there.buffers()[1], np.int32, len(keys))  # `to_numpy`, `fill_null` import pandas
             at = np.where(_bits(there.is_valid()), at, -1)
             places = np.argsort(at, kind="stable")  # in the order of the part, which is read once and never held
