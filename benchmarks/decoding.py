@@ -32,10 +32,12 @@ def pooled(folder: Path) -> None:
     """As `images` decodes: by children without files, sockets or much memory, their start included."""
     from concurrent.futures import ThreadPoolExecutor
 
-    from pluribus import images
+    from pluribus import images, sandbox
 
     with images._decoders(OPTIONS) as decode, ThreadPoolExecutor(4) as threads:
         found = list(threads.map(decode, (path.read_bytes() for path in sorted(folder.glob("*.jpg")))))
+    for template in sandbox._templates.values():
+        template.close()  # what its children took is counted once it was waited for
     assert len(found) == PICTURES and not any(picture.reason for picture in found)
 
 
