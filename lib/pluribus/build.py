@@ -62,7 +62,8 @@ def build(
         built = indexes.build(index, space.fused, queries=_queries(shelf, path, space))
         built.write(here / "index.faiss")
         (here / "build.json").write_text(json.dumps(_report(built, fusion, len(space.fused))))
-        files = {f.name: releases.add(store, release=release, name=f.name, data=f) for f in sorted(here.iterdir())}
+        made = sorted(here.iterdir())
+        files = {f.name: releases.add(store, release=release, name=f.name, data=f, given=True) for f in made}
     seen, told = int(space.has_image.sum()), int(space.has_text.sum())
     return Built(files, len(space.fused), seen, told, built.kind, built.why, built.recall)
 

@@ -79,13 +79,13 @@ def key(release: str, name: str) -> str:
     return f"releases/{release}/{name}"
 
 
-def add(shop_store: Store, *, release: str, name: str, data: bytes | Path) -> File:
+def add(shop_store: Store, *, release: str, name: str, data: bytes | Path, given: bool = False) -> File:
     """Write one file of a release being built, once and for all; the answer belongs into its manifest.
 
-    A file is given away (`Store.create`). Raises Exists when other bytes are there already: a release belongs to one
-    attempt and is never reused.
+    `given`: nobody will write the file again (`Store.create`). Raises Exists when other bytes are there already: a
+    release belongs to one attempt and is never reused.
     """
-    shop_store.create(key(release, name), data, given=True)
+    shop_store.create(key(release, name), data, given=given)
     if isinstance(data, bytes):
         return File(sha256=hashlib.sha256(data).hexdigest(), size_bytes=len(data))
     with data.open("rb") as file:
