@@ -18,9 +18,11 @@ import scale
 import towers
 from beside import Benchmark, Goal, counted
 
+from pluribus.models.weights import sha256_of
+
 ROOT = Path(__file__).resolve().parents[1]
 PRODUCTS, STEPS = 2_000, 9
-MODEL = 'weights = "{0}"\nwidth = 512\nlicence = ""\narchitecture = "{1}"\n'
+MODEL = 'weights = "{0}"\nsha256 = "{1}"\nwidth = 512\nlicence = ""\narchitecture = "{2}"\n'
 NO_FLOORS = 'model = "vit"\n[gate]\nproduct_hits_at_5 = 0.0\npicture_lift_at_5 = 0.0\n'
 NOTHING = """
 from metaflow import FlowSpec, step
@@ -40,7 +42,8 @@ def write(folder: Path) -> None:
     scale.generate(folder / "shop", 1, PRODUCTS, 2)
     config = folder / "shop" / "config"
     (config / "models").mkdir()
-    (config / "models" / "vit.toml").write_text(MODEL.format(towers.model().weights, towers.NAME))
+    weights = Path(towers.model().weights)
+    (config / "models" / "vit.toml").write_text(MODEL.format(weights, sha256_of(weights), towers.NAME))
     (config / "pluribus.toml").write_text(
         (config / "pluribus.toml").read_text().replace(f"{ROOT}/config/models", str(config / "models"))
     )

@@ -44,6 +44,7 @@ def run(
         command += ["run", *(part for name, value in arguments.items() for part in (f"--{name}", value))]
     command += ["--max-workers", str(workers)]
     root = datastore(flow)
+    root.mkdir(parents=True, exist_ok=True)
     env = {"PYTHONWARNINGS": "ignore"} | os.environ | {"METAFLOW_DATASTORE_SYSROOT_LOCAL": str(root)}
     errors: list[str] = []
     key = raised = ""
