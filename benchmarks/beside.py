@@ -1,12 +1,13 @@
 """How every benchmark is measured: ours and its peers on the same input, in one interleaved run.
 
-Each side runs in a fresh process and reports CPU-seconds (its children's included), wall seconds and peak memory, and
-whatever else it returns. Rounds alternate the order; a ratio is the median of the rounds' ratios. Machines are noisy:
+Each side runs in a fresh process on one core (threads that wait for each other would count as work) and reports
+CPU-seconds (its children's included), wall seconds and peak memory, and whatever else it returns. Rounds alternate the order; a ratio is the median of the rounds' ratios. Machines are noisy:
 read ratios, not seconds.
 """
 
 import json
 import operator
+import os
 import resource
 import statistics
 import subprocess
@@ -75,7 +76,8 @@ def _cpu_s() -> float:
 
 
 def run_here(benchmark: Benchmark, side: str, folder: Path) -> None:
-    """In the child: run one side, print what it took."""
+    """In the child: run one side on one core, print what it took."""
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     work = {"prepare": benchmark.prepare, "check": benchmark.check, "ours": benchmark.ours, **benchmark.peers}[side]
     assert work is not None
     with counted() as took:
