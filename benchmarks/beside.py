@@ -1,8 +1,8 @@
 """How every benchmark is measured: ours and its peers on the same input, in one interleaved run.
 
 Each side runs in a fresh process on one core (threads that wait for each other would count as work) and reports
-CPU-seconds (its children's included), wall seconds and peak memory, and whatever else it returns. Rounds alternate the order; a ratio is the median of the rounds' ratios. Machines are noisy:
-read ratios, not seconds.
+CPU-seconds (its children's included), wall seconds and peak memory, and whatever else it returns. Rounds alternate the
+order; a ratio is the median of the rounds' ratios. Machines are noisy: read ratios, not seconds.
 """
 
 import json
