@@ -66,14 +66,17 @@ def _number(value: float) -> str:
 
 
 def chart(results: dict[str, dict[str, Any]]) -> None:
-    """How far each ratio is from its goal: bars from 1 (as the peer), logarithmic, a mark where the goal is."""
+    """How far each ratio is from its goal: bars from 1 (as the peer), logarithmic, a mark where the goal is.
+
+    Nothing at all (0 encoded) is no bar.
+    """
     import matplotlib as mpl
 
     mpl.use("Agg")
     from matplotlib import pyplot
 
     bars = [(f"{result['means']}\n{goal['of']}, beside {goal['peer']}", goal)
-            for result in results.values() for goal in result["goals"] if goal["peer"]]  # fmt: skip
+            for result in results.values() for goal in result["goals"] if goal["peer"] and goal["value"]]  # fmt: skip
     better = [goal["value"] if "least" in goal else 1 / goal["value"] for _, goal in bars]
     wanted = [goal["least"] if "least" in goal else 1 / goal["most"] for _, goal in bars]
     figure, axes = pyplot.subplots(figsize=(9, 0.42 * len(bars) + 1), layout="constrained")
