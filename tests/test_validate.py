@@ -33,6 +33,7 @@ def judge(
     vertical: str = "",
     limits: Limits | None = None,
     live: int = 0,
+    suites: list[dict[str, Any]] | None = None,
 ) -> tuple[validate.Validation, Store]:
     store = open_store(str(tmp_path / "store"))
     path = tmp_path / "rows.parquet"
@@ -42,7 +43,7 @@ def judge(
         store,
         snapshot="s",
         rows_key="snapshots/s/rows.parquet",
-        suites=validate.suites(open_store(str(SUITES)), vertical),
+        suites=suites or validate.suites(open_store(str(SUITES)), vertical),
         limits=limits or Limits(quarantine=1.0),
         live_products=live,
     )
@@ -121,6 +122,17 @@ def test_an_expectation_that_cannot_be_meant_is_refused(tmp_path: Path, bad: dic
     table = pa.table({"row": [0], "title": ["x"]})
     with pytest.raises(ConfigError, match="suite 's'"):
         judges.judge(table, [bad])
+
+
+def test_a_column_that_only_a_condition_names_is_read_too(tmp_path: Path) -> None:
+    (tmp_path / "suites").mkdir()
+    above = {"type": "comparison", "column": {"name": "price"}, "operator": ">", "parameter": 15}
+    kwargs = {"column": "title", "regex": "^Blue", "row_condition": above}
+    asked = {"type": "expect_column_values_to_match_regex", "kwargs": kwargs, "severity": "warning"}
+    (tmp_path / "suites" / "products.json").write_text(json.dumps(suite(**asked, meta={"code": "X"})))
+    rows = [row(0), row(1, price=20.0), row(2, price=30.0, title="Blue dress")]
+    found, _ = judge(tmp_path, rows, suites=validate.suites(open_store(str(tmp_path / "suites")), ""))
+    assert [(one.code, one.failed) for one in found.findings] == [("X", 1)]
 
 
 def test_suites_that_are_not_there_or_not_suites(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ it), any other is counted; `meta.code` is the reason a row carries, `meta.says` 
 """
 
 import json
+import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,9 +120,11 @@ def validate(
 
 
 def _judged(path: Path, suites: list[dict[str, Any]]) -> tuple[int, list[Finding], pa.Table]:
-    """How many rows there are, what the suites find, and the bad ones. Only columns that a suite names are read."""
+    """How many rows there are, what the suites find, and the bad ones. Only columns are read that a suite names, be it
+    within a condition ("price > 10").
+    """
     there, said = tables.query(JUDGED, rows=SNAPSHOT.empty_table()).column_names, json.dumps(suites)
-    named = ", ".join(name for name in there if name == "row" or f'"{name}"' in said)
+    named = ", ".join(name for name in there if name == "row" or re.search(rf"\b{name}\b", said))
     judged = tables.query(f"select {named} from ({JUDGED}) order by row", rows=path)  # noqa: S608 - our names
     return judged.num_rows, *judges.judge(judged, suites)
 
