@@ -29,7 +29,8 @@ def line(i: int, price: int = 0) -> str:
 def read_ours(folder: Path) -> None:
     """Feed to canonical Parquet: sniff, map, clean HTML, parse prices, keep what has no column."""
     from pluribus import feeds, tables
-    from pluribus.records import PRODUCT, Feed, Limits
+    from pluribus.records import Feed, Limits
+    from pluribus.schemas import PRODUCT
 
     rows = feeds.products([folder / "feed.csv"], feed=Feed(source=()), limits=Limits())
     assert tables.write(folder / "ours.parquet", rows, PRODUCT) == ROWS
@@ -59,7 +60,8 @@ def read_least(folder: Path) -> None:
 def write_delta(folder: Path) -> None:
     """A catalog of a million rows, and new prices for two in a hundred, as canonical rows."""
     from pluribus import feeds, tables
-    from pluribus.records import PRODUCT, Feed, Limits
+    from pluribus.records import Feed, Limits
+    from pluribus.schemas import PRODUCT
 
     write_feed(folder)
     (folder / "delta.csv").write_text(
@@ -73,7 +75,7 @@ def write_delta(folder: Path) -> None:
 def delta_ours(folder: Path) -> dict[str, Any]:
     """As `ingest` applies a delta: what it does not carry stays as it was."""
     from pluribus import deltas, tables
-    from pluribus.records import PRODUCT
+    from pluribus.schemas import PRODUCT
 
     tables.query("select 1")  # duckdb's import, as pandas' is not counted either
     with counted() as took:

@@ -11,12 +11,12 @@ from itertools import product
 from pathlib import Path
 
 from metaflow import FlowSpec, Parameter, card, current, resources, step
-from metaflow.plugins.cards.card_modules.basic import BlankCard
 
-from pluribus.errors import plainly  # at the top, so that Metaflow's code package carries pluribus to clusters
+from pluribus import metaflow_cards  # at the top, so that Metaflow's code package carries pluribus to clusters
+from pluribus.errors import plainly
 
 HERE = Path(__file__).resolve().parents[1]
-BlankCard.RUNTIME_UPDATABLE = False  # our card is whole when its step ends
+metaflow_cards.draw_in_task()
 
 
 class BenchmarkFlow(FlowSpec):
@@ -80,8 +80,8 @@ class BenchmarkFlow(FlowSpec):
     @step
     def join(self, inputs):
         """Both tables, and where they lie."""
-        from pluribus import cards
         from pluribus.benchmark import published, tables
+        from pluribus.cards import trials
 
         self.merge_artifacts(inputs, include=["store_url", "started", "sets", "fingerprints"])
         ours = [row for one in inputs for row in one.rows]
@@ -92,7 +92,7 @@ class BenchmarkFlow(FlowSpec):
         prefix = f"benchmarks/{self.started:%Y%m%dT%H%M%SZ}-{current.run_id}/"
         with plainly():
             self.report = tables.keep(self.open_store(), prefix, self.rows, facts)
-        current.card.extend(cards.benchmark(self.rows))
+        current.card.extend(trials.benchmark(self.rows))
         self.next(self.end)
 
     @step

@@ -12,12 +12,12 @@ from itertools import product
 from pathlib import Path
 
 from metaflow import FlowSpec, Parameter, card, current, resources, step
-from metaflow.plugins.cards.card_modules.basic import BlankCard
 
-from pluribus.errors import plainly  # at the top, so that Metaflow's code package carries pluribus to clusters
+from pluribus import metaflow_cards  # at the top, so that Metaflow's code package carries pluribus to clusters
+from pluribus.errors import plainly
 
 HERE = Path(__file__).resolve().parents[1]
-BlankCard.RUNTIME_UPDATABLE = False  # our card is whole when its step ends
+metaflow_cards.draw_in_task()
 
 
 def names(text):
@@ -151,7 +151,7 @@ class FineTuneFlow(FlowSpec):
     @step
     def choose(self, inputs):
         """One table of all candidates; the winner by the rule, or none."""
-        from pluribus import cards
+        from pluribus.cards import trials
         from pluribus.train import choosing
 
         kept = ["store_url", "started", "prefix", "start_model", "fingerprint", "folder", "counts"]
@@ -161,7 +161,7 @@ class FineTuneFlow(FlowSpec):
         self.choice = choosing.choose(self.judged, self.forget)
         self.table = choosing.rows(self.judged, self.choice.winner)
         self.rule = choosing.RULE.format(forget=self.forget)
-        current.card.extend(cards.finetune(self.judged, self.choice, self.table, self.rule, self.counts))
+        current.card.extend(trials.finetune(self.judged, self.choice, self.table, self.rule, self.counts))
         self.next(self.end)
 
     @step

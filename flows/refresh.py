@@ -14,12 +14,12 @@ from functools import cache
 from pathlib import Path
 
 from metaflow import Config, FlowMutator, FlowSpec, Parameter, card, current, retry, step
-from metaflow.plugins.cards.card_modules.basic import BlankCard
 
-from pluribus.errors import plainly  # at the top, so that Metaflow's code package carries pluribus to clusters
+from pluribus import metaflow_cards  # at the top, so that Metaflow's code package carries pluribus to clusters
+from pluribus.errors import plainly
 
 HERE = Path(__file__).resolve().parents[1]
-BlankCard.RUNTIME_UPDATABLE = False  # our cards are whole when a step ends; else each costs a second process, 0.5 CPU-s
+metaflow_cards.draw_in_task()
 
 
 class Deployed(FlowMutator):
@@ -80,7 +80,8 @@ class RefreshFlow(FlowSpec):
     @step
     def start(self):
         """Check every name, register the models, pack the shops into batches."""
-        from pluribus import cards, models, plan, settings, store, validate
+        from pluribus import models, plan, settings, store, validate
+        from pluribus.cards import runs
         from pluribus.errors import StoreError
 
         self.started = datetime.now(UTC)
@@ -107,7 +108,7 @@ class RefreshFlow(FlowSpec):
             for shops in packed
         ] or [plan.Batch((), config.models[min(config.models)], "", {})]  # Metaflow wants at least one
         print(f"{plan.SAID}{len(chosen)} shops in {len(packed)} tasks, model {', '.join(names)}, store {config.store}")
-        current.card.extend(cards.plan(self.batches, expected))
+        current.card.extend(runs.plan(self.batches, expected))
         self.next(self.ingest, foreach="batches")
 
     @card(type="blank", id="ingest")
@@ -169,27 +170,9 @@ class RefreshFlow(FlowSpec):
     @step
     def embed(self):
         """Encode new pictures and texts of all shops together, once and for all, with the shared model."""
-        from pluribus import embed
-
-        asked = {"model": self.batch.model, "fingerprint": self.batch.fingerprint}
-        encoder = cache(self.load_model)
-        pool = embed.Pool(encoder)
-
-        def look(job, shop, store):
-            pool.add(job.shop, embed.look(store, products_key=job.validation + "products.parquet", **asked))
-            return job
-
-        def one(job, shop, store):
-            done = pool.of(job.shop)
-            counts = {"embedded": done.pictures + done.texts, "reused": done.reused, "shared": done.shared}
-            return job.after("embed", done.size_bytes, counts).spent("embed", done.seconds)
-
-        self.advance("embed", one, look=look, together=pool.encode)
-        self.load_s = pool.load_s
-        if any(job.state == "running" for job in self.jobs):
-            from pluribus.evaluate import concepts
-
-            concepts.of_model(self.open_store(), self.batch.fingerprint, encoder)  # once for all shops
+        self.load_s = 0.0
+        if self.running():
+            self.encode()
         self.next(self.build)
 
     @card(type="blank", id="build")
@@ -288,28 +271,56 @@ class RefreshFlow(FlowSpec):
     @step
     def end(self):
         """One table of all shops, on the card and in the store."""
-        from pluribus import alerts, cards, plan, settings
+        from pluribus import alerts, plan, settings
+        from pluribus.cards import runs
 
         finished = datetime.now(UTC)
         with plainly():
             report = {"run": current.run_id, "started": self.started, "finished": finished, "jobs": self.jobs}
             self.report = plan.write_report(self.open_store(), loads=self.loads, **report)
-        current.card.extend(cards.report(self.jobs, self.started, finished))
+        current.card.extend(runs.report(self.jobs, self.started, finished))
         print(plan.tag(current, self.jobs))
         print(alerts.after(self.open_store(), self.report, lambda: settings.operations(self.config)))
         print(f"report {self.report}")
         if self.jobs and all(job.state in ("set aside", "failed gate") for job in self.jobs):
             raise SystemExit("error: no shop got through; each one's reason stands above and in the report")
 
+    def encode(self):
+        """The work of `embed`: look at every shop, encode what is new, hand each shop its own."""
+        from pluribus import embed
+        from pluribus.evaluate import concepts
+
+        asked = {"model": self.batch.model, "fingerprint": self.batch.fingerprint}
+        encoder = cache(self.load_model)
+        pool = embed.Pool(encoder)
+
+        def look(job, shop, store):
+            pool.add(job.shop, embed.look(store, products_key=job.validation + "products.parquet", **asked))
+            return job
+
+        def one(job, shop, store):
+            done = pool.of(job.shop)
+            counts = {"embedded": done.pictures + done.texts, "reused": done.reused, "shared": done.shared}
+            return job.after("embed", done.size_bytes, counts).spent("embed", done.seconds)
+
+        self.advance("embed", one, look=look, together=pool.encode)
+        self.load_s = pool.load_s
+        if self.running():
+            concepts.of_model(self.open_store(), self.batch.fingerprint, encoder)  # once for all shops
+
+    def running(self):
+        """Whether any shop of this batch is still under way."""
+        return any(job.state == "running" for job in self.jobs)
+
     def advance(self, stage, one, look=None, together=None):
         """Take every running job of this batch through one stage, each inside its own shop's part of the store.
 
         What came of it is drawn on the step's card; where no job is left, nothing is imported and nothing drawn.
         """
-        if not any(job.state == "running" for job in self.jobs):
+        if not self.running():
             return
-        from pluribus import cards, plan
-        from pluribus.cards import pages
+        from pluribus import plan
+        from pluribus.cards import stages
 
         with plainly():
             store = self.open_store()
@@ -326,8 +337,10 @@ class RefreshFlow(FlowSpec):
             more["as_json"] = os.environ.get("PLURIBUS_LOG") == "json"
             self.jobs = plan.advance(self.jobs, stage, inside(one), **more)
             if stage == "validate":
+                from pluribus.cards import pages
+
                 pages.keep(store, self.jobs)
-        current.card.extend(getattr(cards, stage)(store, self.jobs))
+        current.card.extend(getattr(stages, stage)(store, self.jobs))
 
     def live(self, store, shop):
         """The shop's live release to compare with; none when everything is to be built anew."""

@@ -16,7 +16,8 @@ from pluribus import build, demo, embed, models, pictures, releases, render, set
 from pluribus.evaluate import exam as exams
 from pluribus.evaluate import gate as judging
 from pluribus.publish import seal
-from pluribus.records import PICTURE, SNAPSHOT, Fusion, Gate, Index, Model
+from pluribus.records import Fusion, Gate, Index, Model
+from pluribus.schemas import PICTURE, SNAPSHOT
 from pluribus.store import Store, open_store
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -17,7 +17,8 @@ def feeds(data: bytes) -> None:
     """A delivery: rows of our schema, or FeedError. (A Parquet file goes to a child, which may die.)"""
     from pluribus import feeds
     from pluribus.errors import FeedError
-    from pluribus.records import PRODUCT, Feed, Limits
+    from pluribus.records import Feed, Limits
+    from pluribus.schemas import PRODUCT
 
     if data.startswith(b"PAR1"):
         return

@@ -15,9 +15,10 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from pluribus import build, cards, embed, evaluate, ingest, plan, publish, releases, tables, validate
-from pluribus.cards import pages
-from pluribus.records import SNAPSHOT, Feed, Gate, Images, Job, Model, Shop, Snapshot
+from pluribus import build, embed, evaluate, ingest, plan, publish, releases, tables, validate
+from pluribus.cards import pages, runs, stages
+from pluribus.records import Feed, Gate, Images, Job, Model, Shop, Snapshot
+from pluribus.schemas import SNAPSHOT
 from pluribus.store import Store, open_store
 
 #: Metaflow's own copy of PyYAML says so when Metaflow is imported first.
@@ -63,7 +64,7 @@ class Run:
 
     def draw(self, step: str) -> list[dict[str, Any]]:
         """The card of a step as Metaflow stores it."""
-        found = getattr(cards, step)(self.store, self.jobs[step])
+        found = getattr(stages, step)(self.store, self.jobs[step])
         return rendered(found)
 
 
@@ -138,7 +139,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     batch = plan.Batch(tuple(shops), MODEL, FINGERPRINT, suites)
     done: dict[str, list[Job]] = {}
     jobs = [Job(shop=shop.name) for shop in shops]
-    for step, one in stages(batch).items():
+    for step, one in flow_steps(batch).items():
         work = lambda job, one=one: one(job, batch.shop(job.shop), store.within(f"shops/{job.shop}"))
         jobs = done[step] = plan.advance(jobs, step, work)
     pages.keep(store, done["validate"])
@@ -162,7 +163,7 @@ def spoil(store: Store, taken: Snapshot) -> Snapshot:
     return hostile
 
 
-def stages(batch: plan.Batch) -> dict[str, Callable[[Job, Shop, Store], Job]]:
+def flow_steps(batch: plan.Batch) -> dict[str, Callable[[Job, Shop, Store], Job]]:
     """The steps of the flow as functions of one job."""
 
     def take(job: Job, shop: Shop, store: Store) -> Job:
@@ -306,9 +307,9 @@ def test_publish_shows_what_is_live_and_what_to_type(run: Run) -> None:
 
 def test_the_plan_and_the_report_name_every_shop(run: Run) -> None:
     expected = {shop.name: 24 for shop in run.batch.shops}
-    said = cells(rendered(cards.plan([run.batch], expected)))
+    said = cells(rendered(runs.plan([run.batch], expected)))
     assert {*expected, "120", "feed.csv (auto, snapshot)"} <= set(said)
-    tree = rendered(cards.report(run.jobs["publish"], STARTED, STARTED + timedelta(minutes=3)))
+    tree = rendered(runs.report(run.jobs["publish"], STARTED, STARTED + timedelta(minutes=3)))
     assert {"all shops", "good", "absent"} <= set(cells(tree))
     assert {box["title"]: box["value"] for box in parts(tree, "valueBox")} == {
         "published": "2", "failed gate": "1", "set aside": "2",
@@ -318,14 +319,14 @@ def test_the_plan_and_the_report_name_every_shop(run: Run) -> None:
 def test_a_source_address_keeps_its_secrets(run: Run) -> None:
     feed = Feed(source=("https://user:secret@shop.example/feeds/all.xml?token=secret",))
     batch = replace(run.batch, shops=(Shop(name="web", feeds=(feed,)),))
-    tree = rendered(cards.plan([batch], {"web": 1}))
+    tree = rendered(runs.plan([batch], {"web": 1}))
     assert "secret" not in json.dumps(tree) and "all.xml (auto, snapshot)" in cells(tree)
 
 
 def test_nothing_to_do_is_a_card_too(run: Run) -> None:
     empty = replace(run.batch, shops=())
-    drawn = [cards.plan([empty], {}), cards.report([], STARTED, STARTED)]
-    drawn += [getattr(cards, step)(run.store, []) for step in STEPS]
+    drawn = [runs.plan([empty], {}), runs.report([], STARTED, STARTED)]
+    drawn += [getattr(stages, step)(run.store, []) for step in STEPS]
     for components in drawn:
         assert "could not be drawn" not in json.dumps(rendered(components))
 
@@ -333,21 +334,23 @@ def test_nothing_to_do_is_a_card_too(run: Run) -> None:
 def test_fifty_shops_have_a_table_and_few_sections(run: Run) -> None:
     def job(n: int) -> Job:
         done = Job(shop=f"shop{n}", seconds={"ingest": 0.1}, size_bytes={"ingest": 1})
-        return replace(done, state="set aside", reason=f"no feed {n}") if n % 2 else replace(done, state="unchanged")
+        return replace(done, state="set aside", reason=f"no feed {n}") if n % 2 else done
 
-    tree = rendered(cards.ingest(run.store, [job(n) for n in range(50)]))
+    tree = rendered(stages.ingest(run.store, [job(n) for n in range(50)]))
     assert {f"shop{n}" for n in range(50)} | {f"no feed {n}" for n in range(1, 50, 2)} <= set(cells(tree))
     assert len(titles(tree)) == 12 and titles(tree)[0] == "shop1"  # trouble first
-    assert rendered(cards.report([job(n) for n in range(50)], STARTED, STARTED))
+    asleep = rendered(stages.ingest(run.store, [replace(job(n), state="unchanged") for n in range(50)]))
+    assert not titles(asleep) and "shop49" in cells(asleep)
+    assert rendered(runs.report([job(n) for n in range(50)], STARTED, STARTED))
 
 
 def test_a_card_that_cannot_be_drawn_says_so_and_costs_nothing(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     lost = replace(run.jobs["build"][0], release="0" * 32)
-    tree = rendered(cards.build(run.store, [lost, run.jobs["build"][1]]))
+    tree = rendered(stages.build(run.store, [lost, run.jobs["build"][1]]))
     first, second = section_of(tree, "good"), section_of(tree, "texts")
     assert any("could not be drawn: Missing" in cell for cell in cells(first))
     assert not any("could not be drawn" in cell for cell in cells(second))
-    assert "could not be drawn" in json.dumps(rendered(cards.plan(None, {})))  # type: ignore[arg-type]
+    assert "could not be drawn" in json.dumps(rendered(runs.plan(None, {})))  # type: ignore[arg-type]
     assert "Traceback" in capsys.readouterr().err
 
 

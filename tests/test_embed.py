@@ -10,7 +10,7 @@ import pytest
 
 from pluribus import embed, pictures, vectors
 from pluribus.errors import ModelError, ReleaseError, ShopError
-from pluribus.records import PICTURE
+from pluribus.schemas import PICTURE
 from pluribus.store import Store, open_store
 
 

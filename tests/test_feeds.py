@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 
 from pluribus.errors import FeedError
 from pluribus.feeds import FEEDS, detect, products
-from pluribus.records import AVAILABILITY, PRODUCT, Feed, Limits
+from pluribus.records import Feed, Limits
+from pluribus.schemas import AVAILABILITY, PRODUCT
 
 Rows = list[dict[str, Any]]
 

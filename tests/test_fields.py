@@ -3,7 +3,7 @@
 import pytest
 
 from pluribus.feeds.fields import ALIASES, closest, found, is_known, plain
-from pluribus.records import PRODUCT
+from pluribus.schemas import PRODUCT
 
 
 def test_every_canonical_column_has_aliases() -> None:

@@ -18,7 +18,7 @@ from PIL import Image
 from pluribus import generate, ingest, models, settings, tables
 from pluribus.errors import ConfigError, ModelError
 from pluribus.generate import Grid, Wish, checks, diffusion, renderer
-from pluribus.records import GENERATED
+from pluribus.schemas import GENERATED
 from pluribus.store import open_store
 from pluribus.train import gather, splits
 from pluribus.train.splits import TEST, TRAIN, Thing

@@ -12,7 +12,7 @@ from PIL import Image
 from pluribus import pictures, tables
 from pluribus.cards import glimpses
 from pluribus.cards.thumbnails import thumbnails
-from pluribus.records import PICTURE, SNAPSHOT
+from pluribus.schemas import PICTURE, SNAPSHOT
 from pluribus.store import Store, open_store
 from pluribus.validate import QUARANTINE
 

@@ -16,8 +16,8 @@ import pytest
 from PIL import Image
 
 from pluribus import images, pixels
-from pluribus.records import PICTURE
 from pluribus.sandbox import Sandbox
+from pluribus.schemas import PICTURE
 from pluribus.store import open_store
 
 NOW = datetime(2026, 11, 22, 8, tzinfo=UTC)

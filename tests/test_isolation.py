@@ -16,7 +16,8 @@ from pluribus import build, embed, evaluate, ingest, offboard, pictures, publish
 from pluribus import vectors as shelves
 from pluribus.errors import ShopError
 from pluribus.manifests import encode
-from pluribus.records import PICTURE, Feed, Fusion, Gate, Images, Index, Limits, Model
+from pluribus.records import Feed, Fusion, Gate, Images, Index, Limits, Model
+from pluribus.schemas import PICTURE
 from pluribus.store import Store, open_store
 from pluribus.validate import judges
 

@@ -16,10 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_cards import parts, rendered
 
-from pluribus import cards, ingest, tables, validate
-from pluribus.cards import pages
+from pluribus import ingest, tables, validate
+from pluribus.cards import pages, stages
 from pluribus.errors import FeedError
-from pluribus.records import SNAPSHOT, Job, Limits, Snapshot
+from pluribus.records import Job, Limits, Snapshot
+from pluribus.schemas import SNAPSHOT
 from pluribus.store import Store, open_store
 
 pytestmark = pytest.mark.filterwarnings("ignore:The _yaml extension module:DeprecationWarning")
@@ -109,7 +110,7 @@ def test_no_payload_is_markup_on_a_page(spoilt: tuple[Store, Job, str]) -> None:
 def test_no_payload_is_markup_on_a_card(spoilt: tuple[Store, Job, str], step: str) -> None:
     """Metaflow renders Markdown unsanitised; its tables, titles and charts it draws as text."""
     store, job, _ = spoilt
-    tree = rendered(getattr(cards, step)(store, [job]))
+    tree = rendered(getattr(stages, step)(store, [job]))
     trusted = json.dumps(
         [*parts(tree, "markdown"), *parts(tree, "pythonCode"), *parts(tree, "html")], ensure_ascii=False
     )

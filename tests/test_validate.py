@@ -11,7 +11,8 @@ import pytest
 
 from pluribus import tables, validate
 from pluribus.errors import CatalogRejected, ConfigError
-from pluribus.records import SNAPSHOT, Limits
+from pluribus.records import Limits
+from pluribus.schemas import SNAPSHOT
 from pluribus.store import Store, open_store
 from pluribus.validate import conditions, judges
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pluribus.feeds import values
-from pluribus.records import AVAILABILITY
+from pluribus.schemas import AVAILABILITY
 
 
 def strings(*texts: str | None) -> pa.Array:

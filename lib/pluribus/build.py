@@ -19,7 +19,8 @@ import pyarrow as pa
 from pluribus import indexes, lexical, releases, tables, texts, vectors
 from pluribus.errors import CatalogRejected
 from pluribus.manifests import File
-from pluribus.records import SNAPSHOT, Fusion, Index, Model
+from pluribus.records import Fusion, Index, Model
+from pluribus.schemas import SNAPSHOT
 from pluribus.store import Store
 
 SINGLE = 8_192  # vectors at a time in single precision

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pluribus import tables
-from pluribus.records import PRODUCT
+from pluribus.schemas import PRODUCT
 
 #: A delta carries a column when any of its rows has a value there; what it does not carry stays as it was.
 CHANGED = """

@@ -6,7 +6,7 @@ A picture is named by its bytes and by how our pixels are made of them (`content
 and other pixels must never answer to it.
 
 Nothing here fails a shop on account of a picture: what could not be had is a row with a reason. Rows of
-`records.PICTURE` come out only for what is new or changed since `known`, so a refresh of an unchanged feed reads and
+`schemas.PICTURE` come out only for what is new or changed since `known`, so a refresh of an unchanged feed reads and
 decodes nothing. A row with `content` but no `picture` says: the content known before, only its validator moved.
 
 Reasons, besides those of `pixels` (FORMAT, DECODE, TRUNCATED, SMALL, PIXELS) and of `web`:
@@ -32,8 +32,8 @@ import pyarrow as pa
 
 from pluribus import pixels
 from pluribus.pixels import Picture
-from pluribus.records import PICTURE
 from pluribus.sandbox import Sandbox
+from pluribus.schemas import PICTURE
 from pluribus.sources import Source, open_source
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Known(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One row of records.PICTURE."""
+    """One row of schemas.PICTURE."""
 
     ref: str
     validator: str
@@ -143,7 +143,7 @@ def pictures(
     own_domains: Iterable[str] = (),
     allow: Iterable[str] = (),
 ) -> Iterator[pa.RecordBatch]:
-    """Batches of records.PICTURE, a row for every reference that is new, changed or newly refused.
+    """Batches of schemas.PICTURE, a row for every reference that is new, changed or newly refused.
 
     `sources` are what `sources.open_source` opens, or http(s) addresses that relative references complete; the first
     that has a reference wins. An http(s) reference is asked about again after `recheck_hours`; while its server is

@@ -24,7 +24,8 @@ from pluribus import deltas, pictures, tables
 from pluribus import feeds as formats
 from pluribus import images as decoders
 from pluribus.errors import CatalogRejected, FeedError, Missing, check_owner
-from pluribus.records import PRODUCT, SNAPSHOT, Feed, Images, Limits, Snapshot
+from pluribus.records import Feed, Images, Limits, Snapshot
+from pluribus.schemas import PRODUCT, SNAPSHOT
 from pluribus.store import Store, open_store
 
 VERSION = 1  # raise when the same feed would now give other rows

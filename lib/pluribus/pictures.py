@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from pluribus import tables
 from pluribus.errors import ReleaseError
-from pluribus.records import LEDGER, PACK
+from pluribus.schemas import LEDGER, PACK
 from pluribus.store import Store
 
 PACK_BYTES = 32 * 2**20

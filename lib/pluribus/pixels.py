@@ -99,7 +99,7 @@ def read_answer(reply: bytes) -> Picture | None:
 
 
 def decode_picture(jpeg: bytes) -> Image.Image:
-    """The RGB pixels of a picture of our own (`records.PICTURE.picture`); never for bytes from outside."""
+    """The RGB pixels of a picture of our own (`schemas.PICTURE.picture`); never for bytes from outside."""
     with Image.open(io.BytesIO(jpeg), formats=["JPEG"]) as image:
         return image.convert("RGB")
 

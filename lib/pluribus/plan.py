@@ -22,6 +22,7 @@ from pluribus.records import Job, Limits, Model, Shop
 from pluribus.schedules import is_open
 from pluribus.store import Store
 
+STAGES = ("ingest", "validate", "embed", "build", "evaluate", "publish")
 SAID = "» "  # begins every line that a step means for people; `launch` shows those and hides Metaflow's
 GUESSED_PRODUCTS = 2_000  # of a shop never seen, whose feed cannot be measured from here
 SHOP_WORK = 20  # of a shop in which nothing is new, in products: what it costs to find that out

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from pluribus.plan import STAGES
 from pluribus.records import Score
 from pluribus.train.choosing import CHOSEN_BY, Candidate
 
-STAGES = ("ingest", "validate", "embed", "build", "evaluate", "publish")
 BLUE, GREY, RED, PALE = "#2b6cb0", "#a0aec0", "#c53030", "#d6d1c9"
 MUTED = ("#3f6c8f", "#b8653f", "#5f8a5b", "#8a6a9a", "#c2a14d", "#4f9a98", "#a5485c", "#7d7468", "#93a8d0", "#d0948a",
          "#9cb57a", "#6a5a4a")  # fmt: skip

@@ -38,7 +38,7 @@ def ingest(store: Store, job: Job) -> list[Any]:
         "picture references that led nowhere": taken.picture_faults,
     }
     shown = [_sample(store, glimpses.spread(path, taken.rows)), layout.facts(known | live(store, job))]
-    return shown if job.state == "unchanged" else shown + _composition(path, taken.rows)
+    return shown + _composition(path, taken.rows)
 
 
 def validate(store: Store, job: Job) -> list[Any]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pluribus import indexes, releases, tables, vectors
-from pluribus.records import PRODUCT
+from pluribus.schemas import PRODUCT
 
 CANDIDATES = 240  # rows spread over a catalog, of which those are shown whose pictures lie together
 INDEX_MOST_BYTES = 256 * 2**20  # a larger index is not opened for a glimpse
@@ -103,7 +103,7 @@ def filled(path: Path) -> dict[str, float]:
 
 
 def tally(path: Path, column: str, most: int = 200) -> dict[str, int]:
-    """How many rows have each value of a column of records.PRODUCT, the most frequent first."""
+    """How many rows have each value of a column of schemas.PRODUCT, the most frequent first."""
     assert column in PRODUCT.names
     return _counts(TALLY.format(column=column), {"most": most}, rows=path)
 

@@ -7,9 +7,12 @@ become text here, because one NaN in a card's JSON leaves the whole card blank.
 
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from functools import wraps
+from typing import Any, ParamSpec
 
 from pluribus.errors import printable
+
+P = ParamSpec("P")
 
 CELL_CHARS = 240
 GRID_COLUMNS = 6
@@ -140,10 +143,15 @@ def size(size_bytes: float) -> str:
     return f"{size_bytes:,.0f} {unit}" if unit == "B" else f"{size_bytes:,.1f} {unit}"
 
 
-def unfailing(draw: Callable[[], list[Any]]) -> list[Any]:
-    """What `draw` gives, or one line that says why it could not: a card only looks, and must not cost a run."""
-    try:
-        return draw()
-    except Exception as error:  # noqa: BLE001 - whatever it is, the shop itself came through
-        traceback.print_exc()
-        return [note(f"this part of the card could not be drawn: {type(error).__name__}: {error}")]
+def unfailing(draw: Callable[P, list[Any]]) -> Callable[P, list[Any]]:
+    """`draw`, giving at worst one line that says why it could not: a card only looks, and must not cost a run."""
+
+    @wraps(draw)
+    def drawn(*args: P.args, **kwargs: P.kwargs) -> list[Any]:
+        try:
+            return draw(*args, **kwargs)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the shop itself came through
+            traceback.print_exc()
+            return [note(f"this part of the card could not be drawn: {type(error).__name__}: {error}")]
+
+    return drawn

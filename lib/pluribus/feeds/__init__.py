@@ -1,4 +1,4 @@
-"""Feeds: from the files a shop delivers to rows of `records.PRODUCT`, batch by batch.
+"""Feeds: from the files a shop delivers to rows of `schemas.PRODUCT`, batch by batch.
 
 A format is one entry of FEEDS: how to recognise a file, how to read it into columns of text, and a small example.
 What the columns mean and what their text says is the same for all (`canonical`). No row is lost: what cannot be read
@@ -89,7 +89,7 @@ class Source:
 
 
 def products(paths: Sequence[Path], *, feed: Feed, limits: Limits) -> Iterator[pa.RecordBatch]:
-    """The delivery's rows as batches of records.PRODUCT; `row` counts from 0 over all files.
+    """The delivery's rows as batches of schemas.PRODUCT; `row` counts from 0 over all files.
 
     Memory is bounded by a batch of at most 20,000 rows. Raises FeedError when a file cannot be read, when the
     delivery holds no rows or goes beyond `limits`, when a column that the mapping names is missing, and when no

@@ -9,7 +9,8 @@ import pyarrow.compute as pc
 from pluribus.errors import FeedError, printable
 from pluribus.feeds import fields, prices, values
 from pluribus.feeds.raws import Raw
-from pluribus.records import PRODUCT, Feed
+from pluribus.records import Feed
+from pluribus.schemas import PRODUCT
 
 RAW_CHARS = 4_000  # kept of a row that could not be read
 
@@ -49,7 +50,7 @@ class Reading:
         self.mapping = fields.found(names, self.mapping | usual)
 
     def batch(self, raw: Raw, row: int) -> pa.RecordBatch:
-        """The rows of records.PRODUCT, the first of which is number `row`."""
+        """The rows of schemas.PRODUCT, the first of which is number `row`."""
         rows = Rows(raw, self.field_chars)
         for name, ours in self.feed.own.items():
             rows.own(name, ours)

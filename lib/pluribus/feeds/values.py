@@ -110,7 +110,7 @@ _AVAILABILITY = {word: known for known, words in _AVAILABILITIES.items() for wor
 
 
 def availabilities(column: pa.Array) -> pa.Array:
-    """Members of records.AVAILABILITY: from words, schema.org addresses, yes/no and quantities; null for the rest."""
+    """Members of schemas.AVAILABILITY: from words, schema.org addresses, yes/no and quantities; null for the rest."""
     return _each(column, _availability)
 
 

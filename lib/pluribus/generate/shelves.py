@@ -1,6 +1,6 @@
 """Generated products as a feed that every stage reads.
 
-FOLDER/products.jsonl     a row a product: title, colour, category, prompt, seed; column records.GENERATED says who drew
+FOLDER/products.jsonl     a row a product: title, colour, category, prompt, seed; column schemas.GENERATED says who drew
 FOLDER/pictures/<id>.jpg  each with the same mark as its JPEG comment
 FOLDER/shop.toml          the file of a shop that delivers them: config/shops/<name>.toml, and it is refreshed as any
 FOLDER/generated.json     generator and its digest, judge, grid, how often pictures and wishes agreed
@@ -14,7 +14,7 @@ from typing import Any
 
 from pluribus.errors import ConfigError
 from pluribus.generate.grid import Drawn, Generator, Grid, Wish, told
-from pluribus.records import GENERATED
+from pluribus.schemas import GENERATED
 
 PRODUCTS, PICTURES, SHOP, REPORT = "products.jsonl", "pictures", "shop.toml", "generated.json"
 

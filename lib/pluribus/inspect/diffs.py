@@ -9,7 +9,7 @@ import numpy as np
 from pluribus import indexes, releases, tables, vectors
 from pluribus.errors import Missing
 from pluribus.inspect.names import resolve
-from pluribus.records import SNAPSHOT
+from pluribus.schemas import SNAPSHOT
 from pluribus.store import Store
 
 NEAREST = 10

@@ -8,7 +8,8 @@ from typing import Any
 from pluribus import ingest, releases, tables, texts, validate, vectors
 from pluribus.errors import ConfigError, Missing
 from pluribus.inspect.names import resolve
-from pluribus.records import SNAPSHOT, Snapshot
+from pluribus.records import Snapshot
+from pluribus.schemas import SNAPSHOT
 from pluribus.store import Store
 
 BY_ID = "select * from rows where product_id = $product_id order by row"

@@ -15,7 +15,8 @@ import pyarrow.compute as pc
 from pluribus import pictures, tables, texts
 from pluribus.errors import ConfigError
 from pluribus.models.squares import to_square
-from pluribus.records import GENERATED, Model
+from pluribus.records import Model
+from pluribus.schemas import GENERATED
 from pluribus.store import Store
 from pluribus.train import splits
 from pluribus.train.batches import Pairs

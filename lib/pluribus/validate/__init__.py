@@ -18,7 +18,8 @@ import pyarrow as pa
 
 from pluribus import tables
 from pluribus.errors import CatalogRejected, ConfigError, check_owner
-from pluribus.records import SNAPSHOT, Limits
+from pluribus.records import Limits
+from pluribus.schemas import SNAPSHOT
 from pluribus.store import Store
 from pluribus.validate import judges
 from pluribus.validate.judges import Finding

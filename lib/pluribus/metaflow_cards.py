@@ -1,0 +1,40 @@
+"""Metaflow's cards, drawn by the task whose cards they are.
+
+Metaflow starts a process for each card (two where a card may change while its step runs), and each of them imports
+Metaflow and the flow again. Ours are whole when their step ends and take milliseconds to draw: so the very command that
+Metaflow would start is called where it is.
+"""
+
+from collections.abc import Mapping, Sequence
+from copy import copy
+
+from metaflow._vendor import click
+from metaflow.plugins.cards import card_cli, card_decorator
+from metaflow.plugins.cards.card_creator import CardCreator
+from metaflow.plugins.cards.card_modules.basic import BlankCard
+
+
+class InTask(CardCreator):  # type: ignore[misc]  # Metaflow has no types
+    """A card creator that starts no process. A card that cannot be drawn is logged and fails no task, as ever."""
+
+    def _run_command(
+        self, cmd: Sequence[str], card_uuid: str, env: Mapping[str, str], wait: bool = True, timeout: int | None = None
+    ) -> tuple[bytes, bool]:
+        interpreter_and_flow, group = 2, 1
+        arguments = list(cmd[interpreter_and_flow + len(self._top_level_options) + group :])
+        task = click.get_current_context()
+        told = copy(task.obj)  # the command turns its datastore to where cards lie: not the task's own
+        told.flow_datastore = copy(told.flow_datastore)
+        told.flow_datastore._storage_impl = copy(told.flow_datastore._storage_impl)
+        try:
+            with card_cli.card.make_context("card", arguments, parent=task, obj=told) as context:
+                card_cli.card.invoke(context)
+        except Exception as error:  # noqa: BLE001 - Metaflow logs what it is told here
+            return f"{type(error).__name__}: {error}".encode(), True
+        return b"", False
+
+
+def draw_in_task() -> None:
+    """To be called where a flow is defined, before any step of it runs."""
+    BlankCard.RUNTIME_UPDATABLE = False
+    card_decorator.CardCreator = InTask
