@@ -13,11 +13,11 @@ from pathlib import Path
 
 from metaflow import FlowSpec, Parameter, card, current, resources, step
 
-from pluribus import metaflow_cards  # at the top, so that Metaflow's code package carries pluribus to clusters
+from pluribus.cards import in_task  # at the top, so that Metaflow's code package carries pluribus to clusters
 from pluribus.errors import plainly
 
 HERE = Path(__file__).resolve().parents[1]
-metaflow_cards.draw_in_task()
+in_task.draw_in_task()
 
 
 def names(text):

@@ -15,11 +15,11 @@ from pathlib import Path
 
 from metaflow import Config, FlowMutator, FlowSpec, Parameter, card, current, retry, step
 
-from pluribus import metaflow_cards  # at the top, so that Metaflow's code package carries pluribus to clusters
+from pluribus.cards import in_task  # at the top, so that Metaflow's code package carries pluribus to clusters
 from pluribus.errors import plainly
 
 HERE = Path(__file__).resolve().parents[1]
-metaflow_cards.draw_in_task()
+in_task.draw_in_task()
 
 
 class Deployed(FlowMutator):

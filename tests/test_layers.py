@@ -14,7 +14,7 @@ import pytest
 LIBRARY = Path(__file__).parents[1] / "lib" / "pluribus"
 
 ROWS = [
-    {"errors", "records", "manifests", "schedules"},  # words: what things are called
+    {"errors", "records", "schemas", "manifests", "schedules"},  # words: what things are called
     # ground: each owns a library or an idea, and knows only the words
     {"store", "web", "tables", "texts", "metrics", "indexes", "pixels", "sandbox", "render", "costs", "lexical"}
     | {"policies", "fleet", "tails"},
