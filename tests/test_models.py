@@ -14,7 +14,7 @@ from PIL import Image
 
 from pluribus import models, settings
 from pluribus.errors import ConfigError, ModelError, ShopError
-from pluribus.models import encoders, squares, tokens, towers_torch, weights
+from pluribus.models import encoders, squares, tokens, towers_openvino, towers_torch, weights
 from pluribus.records import Model
 from pluribus.store import Store, open_store
 
@@ -272,6 +272,23 @@ def test_pictures_do_not_depend_on_their_batch(encoder: encoders.Encoder) -> Non
     assert np.abs(encoder.images(many, batch_size=3) - encoder.images(many, batch_size=64)).max() <= 1e-5
     assert encoder.images([]).shape == (0, 16)
     assert encoder.texts([]).shape == (0, 16)
+
+
+def test_fast_pictures_keep_their_vectors_or_are_exact(cache: Path, tiny: Model, tmp_path: Path) -> None:
+    store = open_store(str(tmp_path / "store"))
+    fingerprint = models.register(store, tiny)
+    exact = models.load(store, fingerprint, "cpu").images(pictures(8))
+    quick = models.load(store, fingerprint, "cpu", fast=True).images(pictures(8))
+    assert (quick * exact).sum(axis=1).min() >= towers_openvino.FAST_COSINE
+    notes = list(cache.glob(f"pluribus/encoders/{fingerprint}-*/bf16-*.json"))
+    if not notes:
+        pytest.skip("this processor has no bfloat16")
+    for note in notes:  # as for a network that loses too much by it; read, not tried again
+        note.write_text(json.dumps({"cosine": 0.99}))
+    assert (models.load(store, fingerprint, "cpu", fast=True).images(pictures(8)) == exact).all()
+    for note in notes:
+        note.write_text("{torn")
+    assert (models.load(store, fingerprint, "cpu", fast=True).images(pictures(8)) == quick).all()
 
 
 @pytest.mark.parametrize("resize", ["shortest", "longest", "squash"])

@@ -6,6 +6,7 @@ Pictures can be `fast`: bfloat16, as GPUs compute them, where the processor has 
 FAST_COSINE; twice the pictures a second. Texts never are: they are what a shopper waits for and compares by.
 """
 
+import hashlib
 import json
 import os
 import shutil
@@ -15,7 +16,6 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +52,7 @@ def read(model: Model, key: str, *, tokenizer: Path | None = None, fast: bool = 
         with _told():
             _export(original, tokenizer, folder)
     with _told():
-        exact = _compiled(model, folder, tokenizer)
-        return replace(exact, see=_fast(folder, exact)) if fast else exact
+        return _compiled(model, folder, tokenizer, "bf16" if fast and _keeps_vectors(folder, model) else "f32")
 
 
 def _library() -> Any:
@@ -89,11 +88,11 @@ def _is_whole(folder: Path) -> bool:
         return False
 
 
-def _compiled(model: Model, folder: Path, tokenizer: Path | None) -> Encoder:
-    """The encoder of an export. Calls may come from several threads."""
-    towers = [_tower(folder / f"{name}.xml", "f32") for name in ("images", "texts")]
-    see, read = (_feature(tower) for tower in towers)
-    if towers[1].input(0).partial_shape[1].is_dynamic:
+def _compiled(model: Model, folder: Path, tokenizer: Path | None, pictures: str = "f32") -> Encoder:
+    """The encoder of an export, its pictures in this precision. Calls may come from several threads."""
+    see, texts = _feature(_tower(folder / "images.xml", pictures)), _tower(folder / "texts.xml", "f32")
+    read = _feature(texts)
+    if texts.input(0).partial_shape[1].is_dynamic:
         whole = read
         read = lambda tokens: whole(tokens[:, : _length(tokens)])
     return Encoder("", model, make_tokenizer(model, tokenizer), see, read)
@@ -104,17 +103,35 @@ def _tower(file: Path, precision: str) -> Any:
     return _library().Core().compile_model(file, "CPU", {"INFERENCE_PRECISION_HINT": precision})
 
 
-def _fast(folder: Path, exact: Encoder) -> See:
-    """The picture tower in bfloat16; the exact one where the processor has none, or this network needs more."""
-    if "BF16" not in _library().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-        return exact.see
-    see, side = _feature(_tower(folder / "images.xml", "bf16")), exact.model.image_size_px
+def _keeps_vectors(folder: Path, model: Model) -> bool:
+    """Whether this processor has bfloat16 and pictures keep their vectors in it: tried once, and noted by the export.
+
+    The trial is of drawn pictures, costs some seconds and says the same each time.
+    """
+    core = _library().Core()
+    if "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        return False
+    processor = core.get_property("CPU", "FULL_DEVICE_NAME")
+    note = folder / f"bf16-{hashlib.sha256(processor.encode()).hexdigest()[:16]}.json"
+    with suppress(OSError, ValueError, TypeError, KeyError):
+        return bool(json.loads(note.read_bytes())["cosine"] >= FAST_COSINE)
+    exact, fast = (_feature(_tower(folder / "images.xml", precision)) for precision in ("f32", "bf16"))
+    cosine = _agreement(exact, fast, model.image_size_px)
+    with suppress(OSError):  # a full disk costs the next load another trial
+        part = note.with_suffix(f".{os.getpid()}")
+        part.write_text(json.dumps({"processor": processor, "cosine": cosine}))
+        part.replace(note)
+    return cosine >= FAST_COSINE
+
+
+def _agreement(exact: See, fast: See, side: int) -> float:
+    """The least cosine of drawn pictures' vectors, seen both ways."""
     rng = np.random.default_rng(0)
     blots = rng.integers(0, 200, (TRIED, 8, 8, 3)).repeat(-(-side // 8), axis=1).repeat(-(-side // 8), axis=2)
     squares = (blots[:, :side, :side] + rng.integers(0, 56, (TRIED, side, side, 3))).astype(np.uint8)
-    wanted, got = exact.see(squares), see(squares)
+    wanted, got = exact(squares), fast(squares)
     cosines = (wanted * got).sum(axis=1) / np.linalg.norm(wanted, axis=1) / np.linalg.norm(got, axis=1)
-    return see if cosines.min() >= FAST_COSINE else exact.see
+    return float(cosines.min())
 
 
 def _feature(tower: Any) -> See:
