@@ -144,6 +144,13 @@ def test_pictures_of_several_columns_come_in_their_order() -> None:
     assert values.pictures(columns).to_pylist() == [["a.jpg", "b.jpg"], ["c.jpg"], None, ["a.jpg"]]
 
 
+@given(st.lists(st.none() | st.text("a/.:&;|,[{ \xa0\u2003-no\n", max_size=8), max_size=6))
+def test_a_row_has_the_same_pictures_whatever_the_others_list(rows: list[str | None]) -> None:
+    together = values.pictures([strings(*rows, "a.jpg, //b.jpg")]).to_pylist()
+    alone = [values.pictures([strings(row)]).to_pylist()[0] for row in rows]
+    assert together == [*alone, ["a.jpg", "https://b.jpg"]]
+
+
 @given(st.lists(st.dictionaries(st.sampled_from("abc"), st.text(max_size=3)), max_size=6))
 def test_maps_hold_what_is_there(rows: list[dict[str, str]]) -> None:
     columns = {name: strings(*(row.get(name) for row in rows)) for name in "abc"}

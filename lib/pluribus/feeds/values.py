@@ -52,7 +52,7 @@ def _text(value: str) -> str | None:
     return None if re.fullmatch(_NULL, value) else value or None
 
 
-_short_text = lru_cache(2**13)(_text)  # what comes again in another batch; 16 MB of ASCII at most
+_short_text = lru_cache(2**13)(_text)  # what comes again in another batch; 16 MB of ASCII at most, as `_short_path`
 
 
 def _without_tags(value: str) -> str:
@@ -159,7 +159,8 @@ def paths(column: pa.Array, mark: str, several: bool) -> tuple[pa.Array, pa.Arra
     `several`: the values list paths between commas. Lines are paths too if any has levels, else they are levels.
     """
     coded = column.dictionary_encode()
-    read = [_path(value, mark, several) for value in coded.dictionary.to_pylist()]
+    values = coded.dictionary.to_pylist()
+    read = [(_short_path if len(value) <= SHORT_CHARS else _path)(value, mark, several) for value in values]
     kept = pa.array([path for path, _ in read], pa.string()).take(coded.indices)
     return kept, pc.fill_null(pa.array([more for _, more in read], pa.bool_()).take(coded.indices), False)
 
@@ -175,6 +176,9 @@ def _path(value: str, mark: str, several: bool) -> tuple[str | None, bool]:
         levels = [[path[0] for path in levels]]
     best = max(levels, key=len, default=[])
     return " > ".join(best) or None, len(levels) > 1
+
+
+_short_path = lru_cache(2**13)(_path)
 
 
 def _lines(value: str, keys: Sequence[str]) -> list[str]:
@@ -220,19 +224,30 @@ def pictures(columns: Sequence[pa.Array]) -> pa.Array:
     Values are split at commas, bars, semicolons and spaces only where an address, or after a picture's file name
     another, follows: addresses of image services contain commas.
     """
-    joined = _where(join(columns, "\n"), r"^\s*[\[{]", lambda value: "\n".join(_lines(value.strip(), _PICTURE_KEYS)))
+    joined = join(columns, "\n")
+    several = pc.any(pc.match_substring_regex(joined, r"[\s,|;\[{]")).as_py()
+    rows, items = _split(joined) if several else (pc.indices_nonzero(joined.is_valid()), joined.drop_null())
+    items = pc.replace_substring(pc.utf8_trim_whitespace(items), "&amp;", "&")
+    items = pc.replace_substring_regex(items, r"^//", "https://")
+    keep = pc.invert(no_pictures(items))
+    rows, items = rows.filter(keep), items.filter(keep)
+    row = rows.to_numpy()
+    if several:
+        code = items.dictionary_encode().indices.to_numpy()
+        first = np.sort(np.unique(row * (code.max(initial=0) + 1) + code, return_index=True)[1])
+        row, items = row[first], items.take(pa.array(first))
+    counts = np.bincount(row, minlength=len(joined))
+    offsets = pa.array(np.concatenate([[0], np.cumsum(counts)]).astype(np.int32), mask=np.append(counts == 0, False))
+    return pa.ListArray.from_arrays(offsets, items)
+
+
+def _split(joined: pa.Array) -> tuple[pa.Array, pa.Array]:
+    """The references in each value, and the row of each."""
+    joined = _where(joined, r"^\s*[\[{]", lambda value: "\n".join(_lines(value.strip(), _PICTURE_KEYS)))
     joined = pc.replace_substring_regex(joined, r"[\s,|;]+((?:https?:)?//)", "\n\\1")
     joined = pc.if_else(pc.match_substring(joined, "//"), joined, pc.replace_substring_regex(joined, _FILE, "\\1\n"))
     lists = pc.split_pattern(joined, "\n")
-    rows, items = pc.list_parent_indices(lists), pc.utf8_trim_whitespace(pc.list_flatten(lists))
-    items = pc.replace_substring_regex(pc.replace_substring(items, "&amp;", "&"), r"^//", "https://")
-    keep = pc.invert(no_pictures(items))
-    rows, items = rows.filter(keep), items.filter(keep)
-    row, code = rows.to_numpy(), items.dictionary_encode().indices.to_numpy()
-    first = np.sort(np.unique(row * (code.max(initial=0) + 1) + code, return_index=True)[1])
-    counts = np.bincount(row[first], minlength=len(joined))
-    offsets = pa.array(np.concatenate([[0], np.cumsum(counts)]).astype(np.int32), mask=np.append(counts == 0, False))
-    return pa.ListArray.from_arrays(offsets, items.take(pa.array(first)))
+    return pc.list_parent_indices(lists), pc.list_flatten(lists)
 
 
 # ----------------------------------------------------------------------------------------------------------- columns
