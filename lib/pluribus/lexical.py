@@ -28,8 +28,10 @@ def words(text: str) -> list[str]:
 
 def _written(text: str) -> list[str]:
     """The same, plurals as they are."""
-    plain = unicodedata.normalize("NFKD", text.casefold())
-    return _WORD.findall("".join(c for c in plain if not unicodedata.combining(c)))
+    plain = text.casefold()
+    if not plain.isascii():
+        plain = "".join(c for c in unicodedata.normalize("NFKD", plain) if not unicodedata.combining(c))
+    return _WORD.findall(plain)
 
 
 def _singular(word: str) -> str:
