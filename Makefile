@@ -56,6 +56,7 @@ radosgw: install ## the store's tests against Ceph's S3 gateway, a second opinio
 	tests/radosgw.sh $(BIN)/pytest tests/test_store.py tests/test_publish.py -k 'not [folder]'
 
 bench: install ## ours beside peers, floors and roofs: a table and a chart into benchmarks/results/
+	-@$(BIN)/python -m compileall -q lib .venv > /dev/null # what lost its bytecode would be measured compiling
 	$(BIN)/python benchmarks/run.py
 
 judge: real ## everything that is measured of each real shop, printed; charts into .pluribus-real/charts/ (PLURIBUS_DATA)
