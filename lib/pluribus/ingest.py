@@ -237,12 +237,13 @@ def _parse(
     for number, delivery in enumerate(deliveries):
         parsed = here / f"delivery{number}.parquet"
         tables.write(parsed, formats.products(delivery.paths, feed=delivery.feed, limits=limits), PRODUCT)
-        fresh = parsed
-        deleted += tables.query("select count(*) as n from rows where deleted", rows=fresh)["n"][0].as_py()
-        merged = here / f"merged{number}.parquet"
+        gone = tables.query("select count(*) as n from rows where deleted", rows=parsed)["n"][0].as_py()
         old = rows if rows and delivery.feed.mode == "delta" else None
-        tables.write(merged, deltas.apply(old, fresh), PRODUCT)
-        rows = merged
+        rows = parsed
+        if old or gone:  # else it is the next catalog as it came
+            rows = here / f"merged{number}.parquet"
+            tables.write(rows, deltas.apply(old, parsed), PRODUCT)
+        deleted += gone
     assert rows is not None
     return rows, deleted
 
