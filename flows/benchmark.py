@@ -5,21 +5,16 @@
 Only keys and scores travel between the steps; pictures, weights and the tables lie in the store.
 """
 
-import os
 from datetime import UTC, datetime
 from itertools import product
-from pathlib import Path
 
-from metaflow import FlowSpec, Parameter, card, current, resources, step
+from base import StoreFlow, begin
+from metaflow import Parameter, card, current, resources, step
 
-from pluribus.cards import in_task  # at the top, so that Metaflow's code package carries pluribus to clusters
 from pluribus.errors import plainly
 
-HERE = Path(__file__).resolve().parents[1]
-in_task.draw_in_task()
 
-
-class BenchmarkFlow(FlowSpec):
+class BenchmarkFlow(StoreFlow):
     """Models x data sets: the keynote's Table 2 (title -> picture) and Table 3 (zero-shot classification).
 
     1. start    check every name; data sets and models into the store
@@ -30,10 +25,6 @@ class BenchmarkFlow(FlowSpec):
     models = Parameter("models", default="mini", help="names separated by commas, or all")
     data = Parameter("data", required=True, help="shop:NAME, folder:PATH, fmnist:PATH, csv:PATH; separated by commas")
     most = Parameter("most", default=10_000, help="pictures of a data set, drawn by a fixed seed")
-    config = Parameter(
-        "config", default=os.environ.get("PLURIBUS_CONFIG", str(HERE / "config")), help="a folder, or s3://…"
-    )
-    store_at = Parameter("store", default="", help="a store in place of the configured one")
 
     @step
     def start(self):
@@ -100,14 +91,6 @@ class BenchmarkFlow(FlowSpec):
         """Say where the report lies."""
         print(f"report {self.report}")
 
-    def open_store(self):
-        """The store of this run."""
-        from pluribus.store import open_store
-
-        return open_store(self.store_url)
-
 
 if __name__ == "__main__":
-    if os.environ.get("USER", "root") == "root":  # Metaflow refuses both root and nobody
-        os.environ.setdefault("USERNAME", "pluribus")
-    BenchmarkFlow()
+    begin(BenchmarkFlow)

@@ -5,19 +5,15 @@
 Only keys, losses and scores travel between the steps; examples, weights and the report lie in the store.
 """
 
-import os
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
 
-from metaflow import FlowSpec, Parameter, card, current, resources, step
+from base import StoreFlow, begin
+from metaflow import Parameter, card, current, resources, step
 
-from pluribus.cards import in_task  # at the top, so that Metaflow's code package carries pluribus to clusters
 from pluribus.errors import plainly
-
-HERE = Path(__file__).resolve().parents[1]
-in_task.draw_in_task()
 
 
 def names(text):
@@ -48,7 +44,7 @@ def catalog(store, shop):
     return validate.accepted(own)
 
 
-class FineTuneFlow(FlowSpec):
+class FineTuneFlow(StoreFlow):
     """Fine-tune the shared model: what shops accepted goes in, a model file and a table of what it took come out.
 
     1. start   accepted products -> examples, each in its split; the external sets
@@ -74,10 +70,6 @@ class FineTuneFlow(FlowSpec):
     )
     forget = Parameter("forget", default=0.02, help="largest loss of F1 on any external set")
     held_share = Parameter("held-share", default=0.05, help="of the products: categories, and brands, never trained on")
-    config = Parameter(
-        "config", default=os.environ.get("PLURIBUS_CONFIG", str(HERE / "config")), help="a folder, or s3://…"
-    )
-    store_at = Parameter("store", default="", help="a store in place of the configured one")
 
     @step
     def start(self):
@@ -188,14 +180,6 @@ class FineTuneFlow(FlowSpec):
         """What every candidate starts from."""
         return {"shops": self.teachers, "model": self.start_model, "fingerprint": self.fingerprint}
 
-    def open_store(self):
-        """The store of this run."""
-        from pluribus.store import open_store
-
-        return open_store(self.store_url)
-
 
 if __name__ == "__main__":
-    if os.environ.get("USER", "root") == "root":  # Metaflow refuses both root and nobody
-        os.environ.setdefault("USERNAME", "pluribus")
-    FineTuneFlow()
+    begin(FineTuneFlow)

@@ -11,15 +11,11 @@ import uuid
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
-from pathlib import Path
 
-from metaflow import Config, FlowMutator, FlowSpec, Parameter, card, current, retry, step
+from base import StoreFlow, begin
+from metaflow import Config, FlowMutator, Parameter, card, current, retry, step
 
-from pluribus.cards import in_task  # at the top, so that Metaflow's code package carries pluribus to clusters
 from pluribus.errors import plainly
-
-HERE = Path(__file__).resolve().parents[1]
-in_task.draw_in_task()
 
 
 class Deployed(FlowMutator):
@@ -46,7 +42,7 @@ class Deployed(FlowMutator):
 
 
 @Deployed
-class RefreshFlow(FlowSpec):
+class RefreshFlow(StoreFlow):
     """Refresh shops: their newest catalogs in, published and searchable releases out.
 
     1. start     read the configuration, register the shared models, pack shops into batches
@@ -65,16 +61,10 @@ class RefreshFlow(FlowSpec):
     )
     model = Parameter("model", default="", help="a model for all shops of this run, in place of their own")
     snapshot = Parameter("snapshot", default="", help="re-run one shop on a snapshot it took earlier")
-    config = Parameter(
-        "config", default=os.environ.get("PLURIBUS_CONFIG", str(HERE / "config")), help="a folder, or s3://…"
-    )
     replay = Parameter("replay", default="", help="a wave of a backfill: its key in the store")
     anew = Parameter("anew", default=False, help="build and publish again, whatever is live and even if it is damaged")
     force = Parameter("force", default="", help="publish what the gate refuses, for this reason; it is recorded")
     forced_by = Parameter("forced-by", default="", help="who says so")
-    store_at = Parameter(
-        "store", default=os.environ.get("PLURIBUS_STORE", ""), help="a store in place of the configured one"
-    )
 
     @card(type="blank", id="plan")
     @step
@@ -356,16 +346,6 @@ class RefreshFlow(FlowSpec):
 
         return models.load(self.open_store(), self.batch.fingerprint, fast=True)
 
-    def open_store(self):
-        """The store of this run."""
-        from pluribus.store import open_store
-
-        os.environ.setdefault("AWS_RETRY_MODE", "standard")  # jittered back-off: a store that is down for a minute
-        os.environ.setdefault("AWS_MAX_ATTEMPTS", "14")  # costs a run that minute (95 s on average), and nothing else
-        return open_store(self.store_url)
-
 
 if __name__ == "__main__":
-    if os.environ.get("USER", "root") == "root":  # Metaflow refuses both root and nobody
-        os.environ.setdefault("USERNAME", "pluribus")
-    RefreshFlow()
+    begin(RefreshFlow)
