@@ -176,7 +176,7 @@ def test_every_step_runs_in_an_empty_folder_from_the_code_package_alone(
     assert packed.returncode == 0, packed.stdout + packed.stderr
     pod = str(ROOT / "tests" / "pod.sh")
     as_pods = f"import runpy, sys; sys.executable, sys.argv = {pod!r}, sys.argv[1:]"
-    as_pods += f"; runpy.run_path({str(FLOW)!r}, run_name='__main__')"
+    as_pods += f"; sys.path.insert(0, {str(FLOW.parent)!r}); runpy.run_path({str(FLOW)!r}, run_name='__main__')"
     command = [
         sys.executable,
         "-c",
