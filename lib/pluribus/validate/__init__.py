@@ -104,6 +104,7 @@ def validate(
         judged, rows = Path(folder) / "judged.parquet", path
         n_rows = _write_judged(judged, rows, suites)
         findings, bad = judges.judge(judged, suites)
+        pa.default_memory_pool().release_unused()  # Arrow keeps what it freed; sorting needs the room
         n_good = tables.write(products, tables.stream(SPLIT_GOOD, rows=rows, bad=bad), SNAPSHOT, store.owner)
         n_bad = tables.write(quarantine, tables.stream(SPLIT_BAD, rows=rows, bad=bad), QUARANTINE, store.owner)
         assert n_good + n_bad == n_rows, "every row is accepted or quarantined"
