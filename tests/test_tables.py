@@ -31,3 +31,8 @@ def test_and_refused_where_all_there_is_does_not_suffice(rows: Path, monkeypatch
         tables.query(LISTS, rows=rows)
     with pytest.raises(Exception, match="Out of Memory"):
         list(tables.stream(LISTS, rows=rows))
+
+
+def test_memory_suffices_however_many_cores_there_are() -> None:
+    """Each thread of DuckDB wants memory of its own."""
+    assert tables.query("select current_setting('threads')::int as n")["n"].to_pylist() == [1]

@@ -106,6 +106,11 @@ def test_a_shrink_within_the_limit_passes(tmp_path: Path) -> None:
     assert found.accepted == 10
 
 
+def written(tmp_path: Path, table: pa.Table) -> Path:
+    tables.write(tmp_path / "judged.parquet", table.to_batches(), table.schema)
+    return tmp_path / "judged.parquet"
+
+
 def suite(**expectation: Any) -> dict[str, Any]:
     return {"name": "s", "expectations": [expectation]}
 
@@ -122,7 +127,7 @@ def test_an_expectation_that_cannot_be_meant_is_refused(tmp_path: Path, bad: dic
     """Great Expectations drops unknown types with a log line, and the suite passes."""
     table = pa.table({"row": [0], "title": ["x"]})
     with pytest.raises(ConfigError, match="suite 's'"):
-        judges.judge(table, [bad])
+        judges.judge(written(tmp_path, table), [bad])
 
 
 def test_a_column_that_only_a_condition_names_is_read_too(tmp_path: Path) -> None:
@@ -220,21 +225,56 @@ def test_sql_names_the_rows_that_great_expectations_name(
     ],
 )
 def test_where_sql_might_say_otherwise_great_expectations_name_the_rows(
-    hostile: pa.Table, expectation: str, kwargs: dict[str, Any]
+    tmp_path: Path, hostile: pa.Table, expectation: str, kwargs: dict[str, Any]
 ) -> None:
     assert conditions.condition(expectation, kwargs, hostile.schema) is None
     if "row_condition" not in kwargs:
         asked = {"type": expectation, "kwargs": kwargs, "severity": "critical", "meta": {"code": "X"}}
-        _, bad = judges.judge(hostile, [{"name": "s", "expectations": [asked]}])
+        _, bad = judges.judge(written(tmp_path, hostile), [{"name": "s", "expectations": [asked]}])
         assert 0 < bad.num_rows < hostile.num_rows
 
 
-def test_where_sql_finds_other_rows_great_expectations_are_right(hostile: pa.Table) -> None:
+def test_where_sql_finds_other_rows_great_expectations_are_right(tmp_path: Path, hostile: pa.Table) -> None:
     """RE2 sees a word end beside "é"; Python does not, and Great Expectations ask Python."""
     kwargs = {"column": "title", "regex": "\\bID\\b"}
     asked = {"type": "expect_column_values_to_not_match_regex", "kwargs": kwargs, "meta": {"code": "X"}}
-    _, bad = judges.judge(hostile, [{"name": "s", "expectations": [asked | {"severity": "critical"}]}])
+    _, bad = judges.judge(written(tmp_path, hostile), [suite(**asked, severity="critical")])
     named = set(bad["row"].to_pylist())
     expected = {r["row"] for r in hostile.to_pylist() if r["title"] and re.search(r"\bID\b", r["title"])}
     assert named == expected
     assert not named & {r["row"] for r in hostile.to_pylist() if r["title"] == "éIDé"}
+
+
+def test_a_large_table_is_judged_column_by_column_and_alike(
+    tmp_path: Path, hostile: pa.Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    above = {"type": "comparison", "column": {"name": "n"}, "operator": ">", "parameter": 1}
+    asked = [
+        *EXPECTATIONS,
+        ("expect_column_pair_values_a_to_be_greater_than_b", {"column_A": "price", "column_B": "n"}),
+        ("expect_column_values_to_match_regex", {"column": "title", "regex": "[a-z]", "row_condition": above}),
+        ("expect_table_row_count_to_be_between", {"min_value": 1}),
+        ("expect_table_column_count_to_equal", {"value": 4}),
+    ]
+    expectations = [
+        {"type": kind, "kwargs": kwargs, "severity": ("critical", "warning")[i % 2], "meta": {"code": f"C{i % 5}"}}
+        for i, (kind, kwargs) in enumerate(asked)
+    ]
+    suites = [{"name": "a", "expectations": expectations[:-3]}, {"name": "b", "expectations": expectations[-6:]}]
+    path, seen = written(tmp_path, hostile), []
+    findings, bad = judges.judge(path, suites)
+    monkeypatch.setattr(judges, "AT_ONCE", 10)
+    frame = judges._frame
+    monkeypatch.setattr(judges, "_frame", lambda table: seen.append(table.column_names) or frame(table))
+    assert judges.judge(path, suites) == (findings, bad)
+    assert ["row", "title"] in seen and ["row", "n"] in seen
+
+
+def test_no_fingerprint_of_the_rows_is_made(tmp_path: Path, hostile: pa.Table, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Great Expectations make one by default; it takes more memory than the rows do."""
+    from great_expectations.execution_engine import pandas_execution_engine
+
+    made: list[Any] = []
+    monkeypatch.setattr(pandas_execution_engine, "hash_pandas_dataframe", made.append)
+    judges.judge(written(tmp_path, hostile), [suite(type=EXPECTATIONS[0][0], kwargs=EXPECTATIONS[0][1])])
+    assert not made

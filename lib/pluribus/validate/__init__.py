@@ -8,7 +8,6 @@ it), any other is counted; `meta.code` is the reason a row carries, `meta.says` 
 """
 
 import json
-import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,13 +31,15 @@ QUARANTINE = SNAPSHOT.append(pa.field("reasons", pa.list_(pa.string())))
 JUDGED = """
     select row, product_id, title, brand, category, colour, size, gender, material, price, sale_price, currency,
         availability, link, locale, coalesce(array_to_string(defects, ' '), '') as defects,
-        case when product_id is null then 0 else count(*) over (partition by product_id) end as copies,
+        case when product_id is null then 0 else coalesce(n, 1) end as copies,
         coalesce(len(images), 0) as n_images, len(pictures) as n_pictures, len(picture_faults) as n_picture_faults,
         length(title) as title_chars, length(description) as description_chars,
         case when len(pictures) > 0 and coalesce(title, description) is not null then 'picture and text'
              when len(pictures) > 0 then 'picture' when coalesce(title, description) is not null then 'text'
              else 'nothing' end as content
-    from rows"""
+    from rows left join
+        (select product_id, count(*) as n from rows where product_id is not null group by product_id having n > 1)
+        using (product_id)"""
 
 TALLY = "select code, count(*) as n from (select unnest(reasons) as code from bad) group by code order by n desc, code"
 SPLIT_BAD = "select rows.*, bad.reasons from rows join bad using (row) order by row"
@@ -98,10 +99,12 @@ def validate(
     """
     prefix = validation_prefix(snapshot, suites)
     path = tables.local(store, rows_key)
-    n_rows, findings, bad = _judged(path, suites)
     with tempfile.TemporaryDirectory(prefix="pluribus-") as folder:
         products, quarantine = Path(folder) / "products.parquet", Path(folder) / "quarantine.parquet"
-        rows = path
+        judged, rows = Path(folder) / "judged.parquet", path
+        n_rows = _write_judged(judged, rows, suites)
+        findings, bad = judges.judge(judged, suites)
+        pa.default_memory_pool().release_unused()  # Arrow keeps what it freed; sorting needs the room
         n_good = tables.write(products, tables.stream(SPLIT_GOOD, rows=rows, bad=bad), SNAPSHOT, store.owner)
         n_bad = tables.write(quarantine, tables.stream(SPLIT_BAD, rows=rows, bad=bad), QUARANTINE, store.owner)
         assert n_good + n_bad == n_rows, "every row is accepted or quarantined"
@@ -120,14 +123,12 @@ def validate(
     return validation
 
 
-def _judged(path: Path, suites: list[dict[str, Any]]) -> tuple[int, list[Finding], pa.Table]:
-    """How many rows there are, what the suites find, and the bad ones. Only columns are read that a suite names, be it
-    within a condition ("price > 10").
-    """
-    there, said = tables.query(JUDGED, rows=SNAPSHOT.empty_table()).column_names, json.dumps(suites)
-    named = ", ".join(name for name in there if name == "row" or re.search(rf"\b{name}\b", said))
-    judged = tables.query(f"select {named} from ({JUDGED}) order by row", rows=path)  # noqa: S608 - our names
-    return judged.num_rows, *judges.judge(judged, suites)
+def _write_judged(judged: Path, rows: Path, suites: list[dict[str, Any]]) -> int:
+    """Write what is judged, only the columns that a suite names; returns how many rows there are."""
+    there = tables.query(JUDGED, rows=SNAPSHOT.empty_table()).schema
+    schema = pa.schema([there.field(name) for name in judges.named(there.names, suites)])
+    sql = f"select {', '.join(schema.names)} from ({JUDGED}) order by row"  # noqa: S608 - our names
+    return tables.write(judged, tables.stream(sql, rows=rows), schema)
 
 
 def newest(store: Store) -> tuple[dict[str, Any], Path]:
