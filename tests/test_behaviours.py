@@ -227,6 +227,17 @@ def test_words_mean_products_of_that_colour_and_kind(healthy: Exam) -> None:
         )
 
 
+def test_probes_of_a_catalog_read_in_pieces_are_the_same(healthy: Exam, monkeypatch: pytest.MonkeyPatch) -> None:
+    def chosen() -> list[Any]:
+        rows = healthy.release.rows
+        asked = [(words.query, words.rows.tolist()) for words in probes.words(rows)]
+        return [asked, texts.classes(rows), probes.colours(rows), probes.changed_titles(rows, "typo")]
+
+    whole = chosen()
+    monkeypatch.setattr(texts, "BLOCK", 7)
+    assert chosen() == whole
+
+
 def test_changes_keep_the_words_of_a_title() -> None:
     changes = probes.TITLE_CHANGES
     assert changes["case"]("Red sofa") == "RED SOFA" and changes["case"]("RED") == "red"

@@ -8,9 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pluribus import embed, pictures, vectors
+from pluribus import embed, pictures, tables, vectors
 from pluribus.errors import ModelError, ReleaseError, ShopError
-from pluribus.schemas import PICTURE
+from pluribus.records import Model
+from pluribus.schemas import PICTURE, SNAPSHOT
 from pluribus.store import Store, open_store
 
 
@@ -66,6 +67,25 @@ def own(tmp_path: Path, name: str) -> Store:
 
 def vector(tmp_path: Path, name: str, key: bytes) -> np.ndarray:
     return vectors.Shelf(own(tmp_path, name), "f", 8).get([key])[0]
+
+
+def test_every_text_is_told_once_however_a_catalog_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "BATCH_ROWS", 2)
+    shop, model = own(tmp_path, "a"), Model(name="m", weights="", sha256="", width=8, licence="", architecture="")
+    said = [("red", "warm"), ("red", ""), ("", ""), ("blue", "cold"), ("red", "warm")]
+    rows = [{"row": n, "title": t, "description": d, "deleted": False} for n, (t, d) in enumerate(said)]
+    tables.write(tmp_path / "p.parquet", [pa.RecordBatch.from_pylist(rows, SNAPSHOT)], SNAPSHOT, shop.owner)
+    shop.create("p.parquet", tmp_path / "p.parquet")
+
+    first = embed.look(shop, products_key="p.parquet", model=model, fingerprint="f")
+    told = list(first.texts.items())
+    assert [text for _, text in told[:4]] == ["red. warm", "red", "blue. cold", "blue"]
+    assert all(key == vectors.text_key(text) for key, text in told)
+    assert len(dict(told)) == len(told) == len(first.texts)
+
+    first.shelf.add([key for key, _ in told[::2]], Encoder().texts([text for _, text in told[::2]]))
+    second = embed.look(shop, products_key="p.parquet", model=model, fingerprint="f")
+    assert (list(second.texts.items()), second.known) == (told[1::2], len(told[::2]))
 
 
 def test_many_small_shops_share_full_batches(tmp_path: Path) -> None:

@@ -133,6 +133,23 @@ def test_a_bad_picture_never_costs_its_product(shop: Shop) -> None:
     assert rows["b"]["picture_faults"] == ["b.jpg: MISSING"]
 
 
+def test_a_catalog_in_pieces_is_the_same_snapshot(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows meet their pictures some at a time, so that a very large shop needs no more memory."""
+    (shop.folder / "pictures" / "b.jpg").unlink()
+    whole = shop.ingest()
+    monkeypatch.setattr(ingest, "JOINED_ROWS", 2)
+    shop.deliver(CATALOG.replace("\n", "\r\n"))
+    pieces = shop.ingest()
+    assert (pieces.id, pieces.feeds != whole.feeds) == (whole.id, True)
+
+
+def test_what_a_first_delivery_calls_deleted_is_left_out(shop: Shop) -> None:
+    shop.deliver("id,title,deleted\na,A,yes\nb,B,\nc,C,yes\nd,D,\n")
+    taken = shop.ingest()
+    assert (taken.rows, taken.deleted) == (2, 2)
+    assert [(name, row["row"]) for name, row in shop.rows(taken).items()] == [("b", 0), ("d", 1)]
+
+
 def test_a_delta_upserts_what_it_carries_and_keeps_the_rest(shop: Shop) -> None:
     shop.ingest()
     shop.deliver("id,price,deleted\nb,21 EUR,\nc,,yes\nd,40 EUR,\n", "delta.csv")

@@ -31,6 +31,22 @@ def test_what_is_added_comes_back_in_any_order(store: Store) -> None:
     np.testing.assert_allclose(found, expected, atol=1e-3)
 
 
+def test_what_lacks_a_vector_is_told_once_and_the_rest_counted(store: Store) -> None:
+    shelf = vectors.Shelf(store, "model1", 16)
+    shelf.add(keys("a", "b"), some(2))
+    shelf.add(keys("c"), some(1))
+    lacking, known = shelf.lacking(vectors.keys_column(keys("x", "b", "x", "a", "b", "y")))
+    assert (lacking.tolist(), known) == ([True, False, False, False, False, True], 2)
+    assert shelf.missing([]) == []
+
+
+def test_keys_that_end_in_zeros_are_keys_like_others(store: Store) -> None:
+    zeros, ones = bytes(32), b"\1" + bytes(31)
+    shelf = vectors.Shelf(store, "model1", 16)
+    shelf.add([zeros], some(1))
+    assert shelf.missing([ones, zeros]) == [ones]
+
+
 def test_another_model_sees_none_of_it(store: Store) -> None:
     vectors.Shelf(store, "model1", 16).add(keys("a"), some(1))
     other = vectors.Shelf(store, "model2", 16)

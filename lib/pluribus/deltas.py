@@ -28,17 +28,28 @@ def apply(old: Path | None, delta: Path) -> Iterator[pa.RecordBatch]:
 
     Only the rows it names are joined, so what a delta costs is reading and writing the catalog.
     """
+    n_rows = 0
+    for batch in _changed(old, delta) if old else _as_they_are(delta):
+        yield _numbered(batch, n_rows)
+        n_rows += batch.num_rows
+
+
+def _changed(old: Path, delta: Path) -> Iterator[pa.RecordBatch]:
+    """The rows of a catalog and a delta to it."""
     ids = tables.query("select distinct product_id as id from delta where product_id is not null", delta=delta)["id"]
-    named, n_rows = [tables.empty(PRODUCT)], 0
-    for batch in tables.batches(old, tables.BATCH_ROWS, PRODUCT.names) if old else ():
+    named = [tables.empty(PRODUCT)]
+    for batch in tables.batches(old, tables.BATCH_ROWS, PRODUCT.names):
         there = batch.filter(batch["product_id"].is_valid()) if batch["product_id"].null_count else batch
         told = pc.is_in(there["product_id"], value_set=ids)
         named.append(pa.Table.from_batches([there.filter(told)]))
-        yield _numbered(there.filter(pc.invert(told)), n_rows)
-        n_rows += there.num_rows - named[-1].num_rows
-    for batch in tables.stream(_sql(delta), old=pa.concat_tables(named), delta=delta):
-        yield _numbered(batch, n_rows)
-        n_rows += batch.num_rows
+        yield there.filter(pc.invert(told))
+    yield from tables.stream(_sql(delta), old=pa.concat_tables(named), delta=delta)
+
+
+def _as_they_are(delta: Path) -> Iterator[pa.RecordBatch]:
+    """The rows of a first delivery, without a query: its sort would hold them all."""
+    for batch in tables.batches(delta, tables.BATCH_ROWS, PRODUCT.names):
+        yield batch.filter(pc.invert(batch["deleted"]))
 
 
 def _numbered(batch: pa.RecordBatch, first: int) -> pa.RecordBatch:

@@ -8,7 +8,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from functools import partial
+from itertools import chain, compress, islice
 from pathlib import Path
 from typing import Any
 
@@ -50,22 +51,22 @@ class New:
 
 @dataclass(frozen=True, eq=False)
 class Texts:
-    """Keys and what is said, as Arrow holds them: 2 million of each as Python objects take half a gigabyte."""
+    """Keys, and what is said: made again from the products when it is encoded, since a large shop says millions."""
 
     keys: pa.Array  # 32 bytes each
-    said: pa.ChunkedArray
+    lacking: np.ndarray  # [n] bool: which of all that `wanted` gives these are
+    wanted: Callable[[], Iterator[list[str]]]
 
     def __len__(self) -> int:
         return len(self.keys)
 
     def __iter__(self) -> Iterator[bytes]:
-        return (key for key, _ in self.items())
+        for start in range(0, len(self), FLUSH):
+            yield from self.keys[start : start + FLUSH].to_pylist()
 
     def items(self) -> Iterator[tuple[bytes, str]]:
         """Each key with its text, in order."""
-        for start in range(0, len(self), FLUSH):
-            part = slice(start, start + FLUSH)
-            yield from zip(self.keys[part].to_pylist(), self.said[part].to_pylist(), strict=True)
+        return zip(self, compress(chain.from_iterable(self.wanted()), self.lacking), strict=False)
 
 
 def embed(store: Store, *, products_key: str, model: Model, fingerprint: str, encoder: Callable[[], Any]) -> Embedded:
@@ -84,44 +85,31 @@ def look(store: Store, *, products_key: str, model: Model, fingerprint: str) -> 
     """What of a shop's accepted products is not on its vector shelf yet."""
     shelf = vectors.Shelf(store, fingerprint, model.width)
     path = tables.local(store, products_key)
+    contents, asked = _of_all_rows(path, model)
+    wanted = partial(wanted_texts, path, asked, model)
+    told = (vectors.text_key(text) for block in wanted() for text in block)
+    keys = vectors.keys_column(chain(contents, told))
+    lacking, known = shelf.lacking(keys)
+    new_pictures = dict(compress(contents.items(), lacking))
+    new_keys = keys.take(vectors.column_of(np.flatnonzero(lacking)[len(new_pictures) :]))
+    return New(store, shelf, new_pictures, Texts(new_keys, lacking[len(contents) :], wanted), known)
+
+
+def _of_all_rows(path: Path, model: Model) -> tuple[dict[bytes, tuple[str, str]], list[str]]:
+    """The pictures of all products, and the texts that an evaluation asks."""
     rows = tables.read(path, ["title", "category", "colour", "pictures"])
     contents = {vectors.picture_key(c): (c, "") for c in rows["pictures"].combine_chunks().flatten().to_pylist()}
     contents |= {change.key: (change.content, change.change) for change in probes.changed_pictures(rows)}
-    new_pictures = {key: contents[key] for key in shelf.missing(list(contents))}
-    new_texts, known_texts = _lacking(shelf, wanted_texts(path, rows, model))
-    return New(store, shelf, new_pictures, new_texts, len(contents) - len(new_pictures) + known_texts)
+    return contents, probes.texts_asked(rows, model)
 
 
-def wanted_texts(path: Path, rows: pa.Table, model: Model) -> Iterator[list[str]]:
+def wanted_texts(path: Path, asked: list[str], model: Model) -> Iterator[list[str]]:
     """Every text a release of these products needs a vector for, block by block; some come again."""
-    for batch in tables.batches(path, KEPT, texts.COLUMNS):
-        yield texts.product_texts(pa.Table.from_batches([batch]), model.text)
-    for batch in tables.batches(path, KEPT, ["title"]):
-        yield texts.titles(pa.Table.from_batches([batch]))
-    yield probes.texts_asked(rows, model)
-
-
-def _lacking(shelf: vectors.Shelf, wanted: Iterable[list[str]]) -> tuple[Texts, int]:
-    """Those that have no vector yet, each once, and how many others there are."""
-    keys, said, there = [], [], []
-    for block in wanted:
-        by_key = {vectors.text_key(text): text for text in block if text}
-        missing = set(shelf.missing(list(by_key)))
-        keys.append(vectors.keys_column(list(by_key)))
-        there.append(np.array([key not in missing for key in by_key], dtype=bool))
-        said.append(_strings([text if key in missing else "" for key, text in by_key.items()]))
-    whole = pa.concat_arrays(keys)
-    first = vectors.first_of_each(whole)
-    lacking = first & ~np.concatenate(there)
-    places = vectors.column_of(np.flatnonzero(lacking))
-    return Texts(whole.take(places), pa.chunked_array(said).take(places)), int((first & ~lacking).sum())
-
-
-def _strings(texts: list[str]) -> pa.Array:
-    """A column of text; `pa.array` would import pandas for it."""
-    encoded = [text.encode() for text in texts]
-    ends = np.cumsum([0, *map(len, encoded)], dtype=np.int32)
-    return pa.Array.from_buffers(pa.string(), len(texts), [None, pa.py_buffer(ends), pa.py_buffer(b"".join(encoded))])
+    for batch in tables.batches(path, tables.BATCH_ROWS, texts.COLUMNS):
+        yield list(filter(None, texts.product_texts(pa.Table.from_batches([batch]), model.text)))
+    for batch in tables.batches(path, tables.BATCH_ROWS, ["title"]):
+        yield list(filter(None, texts.titles(pa.Table.from_batches([batch]))))
+    yield asked
 
 
 class Pool:

@@ -30,6 +30,7 @@ from pluribus.store import Store, open_store
 
 VERSION = 1  # raise when the same feed would now give other rows
 FEED_TIMEOUT_S = 900.0  # of a feed's download
+JOINED_ROWS = 100_000  # in memory while rows meet what became of their pictures
 
 OURS = ", ".join(PRODUCT.names)
 FILL_IMAGES = f"""
@@ -42,14 +43,15 @@ FILL_IMAGES = f"""
     from (select {OURS} from rows)"""  # noqa: S608 - our names
 
 JOIN_PICTURES = f"""
-    with wanted as (select row, unnest(images) as ref, generate_subscripts(images, 1) as place from rows),
+    with piece as (select * from rows where row >= $first and row < $beyond),
+    wanted as (select row, unnest(images) as ref, generate_subscripts(images, 1) as place from piece),
     found as (
         select row,
             list(content order by place) filter (where content is not null) as pictures,
             list(ref || ': ' || coalesce(reason, 'MISSING') order by place) filter (where content is null) as faults
         from wanted left join ledger using (ref) group by row)
     select {OURS}, coalesce(found.pictures, []) as pictures, coalesce(faults, []) as picture_faults
-    from rows left join found using (row) order by row"""  # noqa: S608 - our names
+    from piece left join found using (row) order by row"""  # noqa: S608 - our names
 
 LINES = """
     select sha256(to_json(content)::varchar) as line from (
@@ -103,7 +105,7 @@ def ingest(store: Store, *, feeds: tuple[Feed, ...], images: Images, limits: Lim
         if last and (last.feed_key, last.ledger) == (feed_key, known):
             return replace(last, fetched=0, size_bytes=0)
         joined = here / "rows.parquet"
-        tables.write(joined, tables.stream(JOIN_PICTURES, rows=filled, ledger=ledger), SNAPSHOT, store.owner)
+        tables.write(joined, _with_pictures(filled, ledger, n_rows), SNAPSHOT, store.owner)
         snapshot = Snapshot(
             shop=store.owner,
             id=_digest(joined),
@@ -270,6 +272,13 @@ def _pictures(store: Store, rows: Path, *, settings: Images, now: datetime) -> t
     )
     settled, size_bytes = pictures.shelve(store, fresh, known=ledger, recipe=recipe, now=now)
     return pictures.ledger(store, recipe) if settled else ledger, settled, size_bytes
+
+
+def _with_pictures(rows: Path, ledger: pa.Table, n_rows: int) -> Iterator[pa.RecordBatch]:
+    """The rows with what became of their pictures, in order: some at a time, since a sort holds what it sorts."""
+    for first in range(0, n_rows, JOINED_ROWS):
+        piece = {"first": first, "beyond": first + JOINED_ROWS}
+        yield from tables.stream(JOIN_PICTURES, piece, rows=rows, ledger=ledger)
 
 
 def _digest(rows: Path) -> str:

@@ -1,8 +1,10 @@
 """What is said to the model: a product as text, a title as query, a category as label. One place, so that what is
 embedded, what is asked and what is evaluated cannot drift apart."""
 
+from collections.abc import Iterator
 from functools import cache
 from string import Formatter
+from typing import Any
 
 import pyarrow as pa
 
@@ -10,6 +12,7 @@ from pluribus.errors import ConfigError
 
 FIELDS = ("title", "description", "brand", "category", "colour", "size", "gender", "material")
 COLUMNS = [*FIELDS, "product_id"]
+BLOCK = 65_536  # values of a column as Python objects at a time
 LABELS_MOST = 200
 #: Ends in s and is one thing.
 PAIRS = {"shorts", "trousers", "pants", "jeans", "leggings", "tights", "sunglasses", "glasses", "binoculars",
@@ -67,7 +70,13 @@ def title(said: str | None) -> str:
 def classes(rows: pa.Table) -> list[str]:
     """The class of each row: the last level of its category when enough rows share it, else ""."""
     leaf = cache(lambda path: (path or "").split(" > ")[-1].strip())  # equal ones are one object
-    return common([leaf(path) for path in rows["category"].to_pylist()])
+    return common([leaf(path) for path in values(rows["category"])])
+
+
+def values(column: pa.ChunkedArray) -> Iterator[Any]:
+    """The values of a column, never all objects at a time."""
+    for start in range(0, len(column), BLOCK):
+        yield from column.slice(start, BLOCK).to_pylist()
 
 
 def common(values: list[str]) -> list[str]:

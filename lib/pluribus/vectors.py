@@ -10,7 +10,7 @@ fingerprint is part of the path, so vectors of two models can never mix.
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
@@ -40,17 +40,13 @@ def text_key(text: str) -> bytes:
 
 
 class Shelf:
-    """The vectors of one shop under one model: keys are read when first missed, vectors piece by piece."""
+    """The vectors of one shop under one model: keys are read when they are sought, vectors piece by piece."""
 
     def __init__(self, store: Store, fingerprint: str, width: int) -> None:
         self.store, self.width = store, width
         self.prefix = f"vectors/{fingerprint}/"
         self._parts = [tables.local(store, item.key) for item in store.items(self.prefix)]
         self._kept: dict[Path, pa.Array] = {}
-
-    @cached_property
-    def _keys(self) -> set[bytes]:
-        return {key for part in self._parts for key in tables.read(part, ["key"])["key"].to_pylist()}
 
     def _keys_in(self, part: Path) -> pa.Array:
         """The keys of a part. Those of small parts are kept: an evaluation asks thirty times."""
@@ -62,7 +58,25 @@ class Shelf:
 
     def missing(self, keys: Sequence[bytes]) -> list[bytes]:
         """Those of `keys` that have no vector yet, each once, in order."""
-        return [key for key in dict.fromkeys(keys) if key not in self._keys]
+        return list(compress(keys, self.lacking(keys_column(keys))[0]))
+
+    def lacking(self, keys: pa.Array) -> tuple[np.ndarray, int]:
+        """Which of `keys` [n] have no vector yet, only the first of its like; and how many different ones have one.
+
+        Keys are sorted and those of the shelf, part by part, sought in them: a set of either takes four times the room.
+        """
+        order = np.argsort(_flat(keys), kind="stable")
+        ordered = _flat(keys)[order]
+        first = np.ones(len(keys), bool)
+        first[1:] = ordered[1:] != ordered[:-1]
+        lacks = first.copy()
+        for part in self._parts if len(keys) else ():
+            there = np.sort(_flat(tables.read(part, ["key"])["key"].combine_chunks()))
+            at = np.searchsorted(ordered, there)
+            lacks[at[ordered[np.minimum(at, len(keys) - 1)] == there]] = False
+        found = np.zeros(len(keys), bool)
+        found[order[lacks]] = True
+        return found, int(first.sum() - lacks.sum())
 
     def where(self, keys: Sequence[bytes]) -> dict[bytes, str]:
         """The part of the shelf that holds each of `keys`; those that have no vector are left out."""
@@ -79,7 +93,6 @@ class Shelf:
         flat = np.ascontiguousarray(vectors, dtype="<f2").view(np.uint8).reshape(len(keys), 2 * self.width)
         table = pa.table({"key": keys_column(keys), "vector": _fixed(flat)})
         key, size_bytes = tables.keep(self.store, self.prefix, table, packed=False)
-        self._keys.update(keys)
         self._parts.append(self.store.local(key))
         return size_bytes
 
@@ -195,16 +208,17 @@ def _flags(there: np.ndarray) -> pa.Array:
     return pa.Array.from_buffers(pa.bool_(), len(there), [None, pa.py_buffer(packed)])
 
 
-def keys_column(keys: Sequence[bytes]) -> pa.Array:
-    """Keys as a column; `pa.array` would import pandas for it."""
-    return pa.Array.from_buffers(pa.binary(32), len(keys), [None, pa.py_buffer(b"".join(keys))])
+def keys_column(keys: Iterable[bytes]) -> pa.Array:
+    """Keys as a column, never all objects at a time; `pa.array` would import pandas for it."""
+    flat = bytearray()
+    for key in keys:
+        flat += key
+    return pa.Array.from_buffers(pa.binary(32), len(flat) // 32, [None, pa.py_buffer(flat)])
 
 
-def first_of_each(keys: pa.Array) -> np.ndarray:
-    """Whether each key [n] is the first of its like."""
-    numbers = np.frombuffer(keys.dictionary_encode().indices.buffers()[1], np.int32, len(keys))
-    before = np.concatenate([[-1], np.maximum.accumulate(numbers)[:-1]]) if len(keys) else numbers
-    return np.asarray(numbers > before)
+def _flat(keys: pa.Array) -> np.ndarray:
+    """Keys as numpy sorts and compares them; not for taking out, since it drops zeros at the end."""
+    return np.frombuffer(keys.buffers()[1], "S32", len(keys), 32 * keys.offset)
 
 
 def column_of(numbers: np.ndarray) -> pa.Array:

@@ -14,7 +14,9 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 
+import numpy as np
 import pyarrow as pa
 
 from pluribus import texts, vectors
@@ -25,7 +27,6 @@ from pluribus.records import Model
 __all__ = ["FOREIGN", "PICTURES", "PICTURE_CHANGES", "PROMPTS", "TITLES", "TITLE_CHANGES", "Change", "Words",
            "changed_pictures", "changed_titles", "colours", "texts_asked", "words"]  # fmt: skip
 
-BLOCK = 65_536  # titles at a time
 TITLES = 200  # changed in every way
 PICTURES = 50
 WORDS = 300
@@ -46,27 +47,26 @@ class Change:
     change: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Words:
     """A query of few words and the products that it means: all rows of the same colour and kind."""
 
     query: str
-    rows: tuple[int, ...]
+    rows: np.ndarray  # their places, ascending
 
 
 def texts_asked(rows: pa.Table, model: Model) -> list[str]:
     """Every text an evaluation of these rows asks, besides titles and product texts."""
     labels = sorted({*texts.classes(rows), *colours(rows)} - {""})
     prompts = [text for template in (*PROMPTS, model.label) for text in texts.label_texts(labels, template)]
-    changed = [text for change in TITLE_CHANGES for _, text in changed_titles(rows, change)]
+    titles = _sampled_titles(rows)
+    changed = [text for change in TITLE_CHANGES for _, text in _changed(titles, change)]
     return [*prompts, *changed, *(word.query for word in words(rows)), *FOREIGN]
 
 
 def changed_titles(rows: pa.Table, change: str) -> list[tuple[int, str]]:
     """A sample of rows and what their titles become; rows whose title a change leaves alone are left out."""
-    chosen = _lowest(((title, i) for i, title in enumerate(_titles(rows)) if title), TITLES)
-    changed = [(i, title, TITLE_CHANGES[change](title)) for title, i in chosen]
-    return [(i, text) for i, title, text in changed if text and text != title]
+    return _changed(_sampled_titles(rows), change)
 
 
 def changed_pictures(rows: pa.Table) -> list[Change]:
@@ -81,25 +81,44 @@ def changed_pictures(rows: pa.Table) -> list[Change]:
 
 def words(rows: pa.Table) -> list[Words]:
     """Queries such as "dark red vase": a colour, by the feed or else by the title, and the last category."""
-    leaves = [texts.singular(leaf) for leaf in texts.classes(rows)]
-    stated = [" ".join((value or "").split()).lower() for value in rows["colour"].to_pylist()]
-    meant: dict[str, list[int]] = {}
-    for i, (title, leaf) in enumerate(zip(texts.titles(rows), leaves, strict=True)):
-        colour = stated[i] or next(iter(_COLOUR.findall(title.lower())), "")
-        if colour and leaf:
-            meant.setdefault(f"{colour} {leaf}", []).append(i)
-    chosen = _lowest(((query, n) for n, query in enumerate(meant)), WORDS)
-    return [Words(query, tuple(meant[query])) for query, _ in chosen]
+    numbers: dict[str, int] = {}
+    of_row = (numbers.setdefault(query, len(numbers)) for query in _few_words(rows))
+    meant = np.fromiter(of_row, np.int32, rows.num_rows)
+    chosen = _lowest(((query, n) for query, n in numbers.items() if query), WORDS)
+    return [Words(query, np.flatnonzero(meant == n)) for query, n in chosen]
 
 
 def colours(rows: pa.Table) -> list[str]:
     """The colour of each row when enough rows share it, else "": a class like a category."""
-    return texts.common([" ".join((value or "").split()).lower() for value in rows["colour"].to_pylist()])
+    return texts.common(_stated(rows))
+
+
+def _few_words(rows: pa.Table) -> Iterator[str]:
+    """Colour and kind of each row; "" for one that lacks either."""
+    kind = cache(texts.singular)
+    for title, colour, leaf in zip(_titles(rows), _stated(rows), texts.classes(rows), strict=True):
+        said = colour or next(iter(_COLOUR.findall(title.lower())), "")
+        yield f"{said} {kind(leaf)}" if said and kind(leaf) else ""
+
+
+def _stated(rows: pa.Table) -> list[str]:
+    """The colour of each row by the feed, or ""."""
+    plain = cache(lambda value: " ".join((value or "").split()).lower())  # equal ones are one object
+    return [plain(value) for value in texts.values(rows["colour"])]
 
 
 def _titles(rows: pa.Table) -> Iterator[str]:
     """The titles of a large shop, never held together."""
-    return (title for start in range(0, rows.num_rows, BLOCK) for title in texts.titles(rows.slice(start, BLOCK)))
+    return map(texts.title, texts.values(rows["title"]))
+
+
+def _sampled_titles(rows: pa.Table) -> list[tuple[str, int]]:
+    return _lowest(((title, i) for i, title in enumerate(_titles(rows)) if title), TITLES)
+
+
+def _changed(titles: list[tuple[str, int]], change: str) -> list[tuple[int, str]]:
+    changed = [(i, title, TITLE_CHANGES[change](title)) for title, i in titles]
+    return [(i, text) for i, title, text in changed if text and text != title]
 
 
 def _lowest(of: Iterable[tuple[str, int]], most: int) -> list[tuple[str, int]]:
