@@ -10,6 +10,7 @@ import json
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -49,18 +50,18 @@ def build(
 
     Raises CatalogRejected when no product has content, RunError when the index misses its recall promise.
     """
-    shelf = vectors.Shelf(store, fingerprint, model.width)
+    shelf = partial(vectors.Shelf, store, fingerprint, model.width)  # each remembers keys: none lives for long
     path = tables.local(store, products_key)
     with tempfile.TemporaryDirectory(prefix="pluribus-") as folder:
         here, drawn = Path(folder) / "release", Path(folder) / "drawn"
         here.mkdir()
         drawn.mkdir()
-        space = _space(shelf, path, model, fusion, drawn)
+        space = _space(shelf(), path, model, fusion, drawn)
         vectors.write_space(here / vectors.SPACE, space, store.owner)
         tables.write(here / "products.parquet", tables.batches(path, tables.BATCH_ROWS), SNAPSHOT, store.owner)
         said = (text for rows in _pieces(path) for text in texts.words(rows))
         (here / "words.npz").write_bytes(lexical.build(said).dump())
-        built = indexes.build(index, space.fused, queries=_queries(shelf, path, space))
+        built = indexes.build(index, space.fused, queries=_queries(shelf(), path, space))
         built.write(here / "index.faiss")
         (here / "build.json").write_text(json.dumps(_report(built, fusion, len(space.fused))))
         made = sorted(here.iterdir())

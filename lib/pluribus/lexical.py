@@ -6,9 +6,11 @@ bm25s scores every word of every text once, when a release is built; asking then
 import io
 import re
 import unicodedata
-from collections.abc import Iterable
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 
@@ -123,20 +125,41 @@ def one_slip(a: str, b: str) -> bool:
     return len(a) + len(b) < 2 or (len(a) == len(b) == 1) or (len(a) == 2 and a == b[::-1])
 
 
+class _Said:
+    """Texts as the numbers of their words, held in one array: as a list each they take four times the room."""
+
+    def __init__(self) -> None:
+        self._words, self._ends = array("i"), array("q", [0])
+
+    def add(self, numbers: Iterable[int]) -> None:
+        """One more text."""
+        self._words.extend(numbers)
+        self._ends.append(len(self._words))
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    def __iter__(self) -> Iterator[Sequence[int]]:
+        return (self._words[start:end] for start, end in pairwise(self._ends))
+
+
 def build(texts: Iterable[str]) -> Lexicon:
     """The lexicon of these texts."""
     import bm25s
 
     place: dict[str, int] = {}
-    ids = [[place.setdefault(word, len(place)) for word in words(text)] for text in texts]
+    said = _Said()
+    for text in texts:
+        said.add(place.setdefault(word, len(place)) for word in words(text))
     if not place:
-        return Lexicon(len(ids), "", np.zeros(0, np.float32), np.zeros(0, np.int32), np.zeros(1, np.int64))
-    made = bm25s.BM25(k1=K1, b=B, method="lucene")
-    made.index((ids, place), create_empty_token=False, show_progress=False)
-    columns = made.scores
+        return Lexicon(len(said), "", np.zeros(0, np.float32), np.zeros(0, np.int32), np.zeros(1, np.int64))
+    spelled, numbers = "\n".join(place), range(len(place))
+    del place  # half of what a large shop's words take: bm25s asks for their numbers only
+    made = bm25s.BM25(k1=K1, b=B, method="lucene", csc_backend="auto")
+    columns = made.build_index_from_ids(numbers, said, show_progress=False)
     return Lexicon(
-        len(ids),
-        "\n".join(place),
+        len(said),
+        spelled,
         np.asarray(columns["data"], np.float32),
         np.asarray(columns["indices"], np.int32),
         np.asarray(columns["indptr"], np.int64),
