@@ -219,6 +219,6 @@ def _factory(vectors: np.ndarray, recipe: str) -> Any:
     index = faiss.index_factory(vectors.shape[1], recipe, faiss.METRIC_INNER_PRODUCT)
     sample = np.random.default_rng(0).permutation(len(vectors))[: 64 * getattr(index, "nlist", 1024)]
     index.train(vectors[np.sort(sample)].astype(np.float32))
-    for start in range(0, len(vectors), CHUNK):
-        index.add(vectors[start : start + CHUNK].astype(np.float32))
+    for start in range(0, len(vectors), BLOCK):
+        index.add(vectors[start : start + BLOCK].astype(np.float32))
     return index

@@ -126,7 +126,7 @@ def read(rows: Path, table: Path, width: int) -> Release:
 
 def words_of(path: Path, n: int) -> lexical.Lexicon:
     """A release's words.npz."""
-    return lexical.load(path.read_bytes(), n=n)
+    return lexical.load(path, n=n)
 
 
 def shelf(store: Store, fingerprint: str, width: int) -> vectors.Shelf:
