@@ -67,7 +67,7 @@ def title(said: str | None) -> str:
 def classes(rows: pa.Table) -> list[str]:
     """The class of each row: the last level of its category when enough rows share it, else ""."""
     leaf = cache(lambda path: (path or "").split(" > ")[-1].strip())  # equal ones are one object
-    return common([leaf(path) for path in rows["category"].to_pylist()])
+    return common([leaf(path) for part in rows["category"].chunks for path in part.to_pylist()])
 
 
 def common(values: list[str]) -> list[str]:

@@ -50,8 +50,8 @@ def picture_to_picture(exam: Exam) -> list[Score]:
     place = np.flatnonzero([bool(first) for first in release.first_pictures])
     exam.enough(release.has_image)
     firsts = set(release.first_pictures)
-    others = [next((c for c in contents or [] if c not in firsts), "") for contents in
-              release.rows["pictures"].to_pylist()]  # fmt: skip
+    others = [next((c for c in contents or [] if c not in firsts), "")
+              for part in release.rows["pictures"].chunks for contents in part.to_pylist()]  # fmt: skip
     asked = exam.sample(np.array([bool(other) for other in others], dtype=bool))
     if len(asked) < exam.gate.products_least:
         raise Unmeasured(
