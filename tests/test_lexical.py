@@ -83,13 +83,14 @@ def test_a_lexicon_survives_its_file(tmp_path: Path) -> None:
         lexical.load(path, n=5)
 
 
-def test_an_opened_lexicon_is_mapped_from_a_file_that_nobody_has_to_delete(tmp_path: Path) -> None:
-    path = tmp_path / "words.npz"
+def test_an_opened_lexicon_is_mapped_and_leaves_no_file_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, unpacked = tmp_path / "words.npz", tmp_path / "unpacked"
     path.write_bytes(lexical.build(TEXTS).dump())
-    before = set(Path(tempfile.gettempdir()).glob("pluribus-*"))
+    unpacked.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(unpacked))
     read = lexical.load(path, n=len(TEXTS))
     assert isinstance(read.worth, np.memmap) and isinstance(read.texts, np.memmap)
-    assert set(Path(tempfile.gettempdir()).glob("pluribus-*")) <= before
+    assert not list(unpacked.iterdir())
     assert read.scores("dress").any()
 
 
