@@ -258,6 +258,18 @@ def test_relevant_sets_join_through_others() -> None:
     assert len(set(groups[:3])) == 1 and len(set(groups)) == 3
 
 
+def test_relevant_sets_are_those_of_a_search_for_equal_labels() -> None:
+    rng = np.random.default_rng(0)
+    labels = [["" if n == 0 else str(n) for n in rng.integers(0, 60, 100).tolist()] for _ in range(2)]
+    alike = np.array(
+        [[any(of[i] and of[i] == of[j] for of in labels) or i == j for j in range(100)] for i in range(100)]
+    )
+    for _ in range(7):  # through up to 2 ** 7 others
+        alike = alike @ alike
+    groups = relevant_sets(*labels)
+    np.testing.assert_array_equal(groups[:, None] == groups[None, :], alike)
+
+
 def test_the_gate_of_a_poor_shop_still_speaks(healthy: Exam, drawn: Bench) -> None:
     strict = replace(healthy, gate=Gate(product_hits_at_5=1.0, must=("duplicates",)))
     found = evaluate.examine(lost(strict, np.arange(N) < 30), fingerprint=drawn.fingerprint)

@@ -1,5 +1,8 @@
 """Words: what is asked is found however it is written, scores are BM25's, a lexicon survives its file."""
 
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -67,10 +70,31 @@ def test_scores_are_bm25_s_as_a_share_of_the_most_there_could_be() -> None:
     assert made.scores("red dress").max() > made.scores("red zzz").max(), "a word that nobody says is missed"
 
 
-def test_a_lexicon_survives_its_file() -> None:
+def test_a_lexicon_survives_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "words.npz"
     for texts in (TEXTS, ["", ""], []):
         made = lexical.build(texts)
-        read = lexical.load(made.dump(), n=len(texts))
+        path.write_bytes(made.dump())
+        read = lexical.load(path, n=len(texts))
         np.testing.assert_array_equal(read.scores("red café"), made.scores("red café"))
+        assert read.read("sumer") == made.read("sumer")
+    path.write_bytes(lexical.build(TEXTS).dump())
     with pytest.raises(ReleaseError, match="expected 5"):
-        lexical.load(lexical.build(TEXTS).dump(), n=5)
+        lexical.load(path, n=5)
+
+
+def test_an_opened_lexicon_is_mapped_and_leaves_no_file_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, unpacked = tmp_path / "words.npz", tmp_path / "unpacked"
+    path.write_bytes(lexical.build(TEXTS).dump())
+    unpacked.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(unpacked))
+    read = lexical.load(path, n=len(TEXTS))
+    assert isinstance(read.worth, np.memmap) and isinstance(read.texts, np.memmap)
+    assert not list(unpacked.iterdir())
+    assert read.scores("dress").any()
+
+
+def test_of_words_a_slip_away_the_most_frequent_is_meant_and_of_equals_the_first_said() -> None:
+    said = ["summit mummers", "summir summit", "sommer"]
+    assert lexical.build(said).read("summi") == "summit"
+    assert lexical.build(["summar summer"]).read("summr") == "summar"

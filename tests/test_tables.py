@@ -36,3 +36,13 @@ def test_and_refused_where_all_there_is_does_not_suffice(rows: Path, monkeypatch
 def test_memory_suffices_however_many_cores_there_are() -> None:
     """Each thread of DuckDB wants memory of its own."""
     assert tables.query("select current_setting('threads')::int as n")["n"].to_pylist() == [1]
+
+
+def test_what_is_unpacked_is_the_same_and_lies_outside_of_memory(tmp_path: Path) -> None:
+    path = tmp_path / "products.parquet"
+    some = pa.table({"product_id": [*map(str, range(50_000))], "title": ["red sofa " * 20] * 50_000})
+    tables.write(path, some.to_batches(), some.schema)
+    before = pa.total_allocated_bytes()
+    found = tables.unpacked(path, ["title", "product_id", "not of this release"])
+    assert pa.total_allocated_bytes() - before < 1_000_000
+    assert found.equals(some.select(["product_id", "title"]))

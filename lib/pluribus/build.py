@@ -8,10 +8,10 @@ block: of a large shop only the index and the words are ever held whole.
 
 import json
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pyarrow as pa
@@ -56,11 +56,13 @@ def build(
         here.mkdir()
         drawn.mkdir()
         space = _space(shelf, path, model, fusion, drawn)
+        queries = _queries(shelf, path, space)
+        del shelf  # and the keys it remembers
         vectors.write_space(here / vectors.SPACE, space, store.owner)
         tables.write(here / "products.parquet", tables.batches(path, tables.BATCH_ROWS), SNAPSHOT, store.owner)
         said = (text for rows in _pieces(path) for text in texts.words(rows))
         (here / "words.npz").write_bytes(lexical.build(said).dump())
-        built = indexes.build(index, space.fused, queries=_queries(shelf, path, space))
+        built = indexes.build(index, space.fused, queries=queries)
         built.write(here / "index.faiss")
         (here / "build.json").write_text(json.dumps(_report(built, fusion, len(space.fused))))
         made = sorted(here.iterdir())
@@ -77,18 +79,10 @@ def _report(built: indexes.Built, fusion: Fusion, n_products: int) -> dict[str, 
 def _space(shelf: vectors.Shelf, path: Path, model: Model, fusion: Fusion, folder: Path) -> vectors.Space:
     """The vectors of all products, mapped from files of this folder. Raises CatalogRejected."""
     files = {name: (folder / name).open("wb") for name in vectors.PARTS}
-    there: dict[str, list[np.ndarray]] = {"image": [], "text": []}
-    for rows in _pieces(path):
-        image, has_image = picture_vectors(shelf, rows)
-        text, has_text = text_vectors(shelf, texts.product_texts(rows, model.text))
-        fused = fuse(image, has_image, text, has_text, fusion)
-        for name, of in (("fused", fused), ("image", image), ("text", text)):
-            of.astype("<f2", copy=False).tofile(files[name])
-        there["image"].append(has_image)
-        there["text"].append(has_text)
+    there = [_append(shelf, rows, model, fusion, files) for rows in _pieces(path)]
     for file in files.values():
         file.close()
-    has_image, has_text = (np.concatenate(of) for of in there.values())
+    has_image, has_text = (np.concatenate(of) for of in zip(*there, strict=True))
     if not (has_image | has_text).all():
         raise CatalogRejected(
             f"{int((~(has_image | has_text)).sum())} accepted products have neither picture nor text",
@@ -96,6 +90,18 @@ def _space(shelf: vectors.Shelf, path: Path, model: Model, fusion: Fusion, folde
         )
     whole = {name: np.memmap(folder / name, "<f2", "r", shape=(len(has_text), shelf.width)) for name in files}
     return vectors.Space(**whole, has_image=has_image, has_text=has_text)
+
+
+def _append(
+    shelf: vectors.Shelf, rows: pa.Table, model: Model, fusion: Fusion, files: Mapping[str, IO[bytes]]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Append the vectors of these products to the files; returns who of them has a picture, and who a text."""
+    image, has_image = picture_vectors(shelf, rows)
+    text, has_text = text_vectors(shelf, texts.product_texts(rows, model.text))
+    fused = fuse(image, has_image, text, has_text, fusion)
+    for name, of in (("fused", fused), ("image", image), ("text", text)):
+        of.astype("<f2", copy=False).tofile(files[name])
+    return has_image, has_text
 
 
 def _queries(shelf: vectors.Shelf, path: Path, space: vectors.Space) -> dict[str, np.ndarray]:

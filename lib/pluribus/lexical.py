@@ -5,10 +5,15 @@ bm25s scores every word of every text once, when a release is built; asking then
 
 import io
 import re
+import tempfile
 import unicodedata
-from collections.abc import Iterable
+import zipfile
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 
@@ -17,6 +22,7 @@ from pluribus.errors import ReleaseError
 #: Chosen on icecat_relevance and homedepot_relevance (`make relevance`): product texts are short, so their length says
 #: little (b below bm25s' 0.75) and a repeated word too (k1 below its 1.5).
 K1, B = 1.0, 0.4
+ARRAYS = ("worth", "texts", "starts")
 SPELT = 5  # letters at least: shorter words have too many neighbours to be read as one of them
 _WORD = re.compile(r"\w+")
 
@@ -56,23 +62,34 @@ class Lexicon:
     starts: np.ndarray  # int64 [words + 1]: where each word's part begins
 
     @cached_property
-    def vocabulary(self) -> list[str]:
-        """The words, in the order of their numbers."""
-        return self.spelled.split("\n") if self.spelled else []
+    def _by_hash(self) -> tuple[np.ndarray, np.ndarray]:
+        """The words' hashes in order, and the numbers of the words: a dict of a million words takes 250 MB."""
+        each = (found[0] for found in re.finditer(".+", self.spelled))
+        hashes = np.fromiter(map(hash, each), np.int64, len(self.starts) - 1)
+        order = np.argsort(hashes, kind="stable").astype(np.int32)
+        return hashes[order], order
 
-    @cached_property
-    def _place(self) -> dict[str, int]:
-        return {word: place for place, word in enumerate(self.vocabulary)}
+    def _part(self, word: str) -> slice:
+        """Where the worth of a word lies, and the texts that say it; nowhere for a word that none says."""
+        hashes, numbers = self._by_hash
+        at = int(np.searchsorted(hashes, hash(word)))
+        if at == len(hashes) or hashes[at] != hash(word):
+            return slice(0, 0)
+        start, end = self.starts[numbers[at] : numbers[at] + 2].tolist()
+        return slice(start, end)
+
+    def _n_texts(self, word: str) -> int:
+        """How many texts say a word."""
+        part = self._part(word)
+        return int(part.stop - part.start)
 
     def scores(self, query: str) -> np.ndarray:
         """How much of the query each text says, [n] in 0 to 1: its BM25 score over the most that any text could get."""
         found, most = np.zeros(self.n, dtype=np.float32), 0.0
         for word in words(query):
-            place = self._place.get(word)
+            part = self._part(word)
             most += self.idf(word)
-            if place is not None:
-                start, end = self.starts[place : place + 2]
-                found[self.texts[start:end]] += self.worth[start:end]
+            found[self.texts[part]] += self.worth[part]
         return found / np.float32(most) if most else found
 
     def read(self, query: str) -> str:
@@ -81,29 +98,24 @@ class Lexicon:
 
     def _meant(self, written: str) -> str:
         word = _singular(written)
-        if word in self._place:
+        if self._n_texts(word):
             return word
-        often = lambda place: int(self.starts[place + 1] - self.starts[place])
         for tried in dict.fromkeys((word, written)):  # "drses" is no plural
             if len(tried) < SPELT or not tried.isalpha():
                 continue
-            near = [place for place in self._beginning.get(tried[0], ()) if one_slip(tried, self.vocabulary[place])]
+            near = [known for known in self._like(tried) if one_slip(tried, known)]
             if near:
-                return self.vocabulary[max(near, key=often)]
+                return max(near, key=self._n_texts)
         return word
 
-    @cached_property
-    def _beginning(self) -> dict[str, list[int]]:
-        """The places of words by first letter."""
-        found: dict[str, list[int]] = {}
-        for place, word in enumerate(self.vocabulary):
-            found.setdefault(word[:1], []).append(place)
-        return found
+    def _like(self, word: str) -> list[str]:
+        """The words that begin alike and are as long, give or take a letter."""
+        like = rf"\n({word[0]}.{{{len(word) - 2},{len(word)}}})(?=\n)"
+        return re.findall(like, f"\n{self.spelled}\n")
 
     def idf(self, word: str) -> float:
         """How rare a word is among the texts, in nats."""
-        place = self._place.get(word)
-        n_texts = 0 if place is None else int(self.starts[place + 1] - self.starts[place])
+        n_texts = self._n_texts(word)
         return float(np.log(1 + (self.n - n_texts + 0.5) / (n_texts + 0.5)))
 
     def dump(self) -> bytes:
@@ -125,31 +137,59 @@ def one_slip(a: str, b: str) -> bool:
     return len(a) + len(b) < 2 or (len(a) == len(b) == 1) or (len(a) == 2 and a == b[::-1])
 
 
+class _Said:
+    """Texts as the numbers of their words, held in one array: as a list each they take four times the room."""
+
+    def __init__(self) -> None:
+        self._words, self._ends = array("i"), array("q", [0])
+
+    def add(self, numbers: Iterable[int]) -> None:
+        """One more text."""
+        self._words.extend(numbers)
+        self._ends.append(len(self._words))
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    def __iter__(self) -> Iterator[Sequence[int]]:
+        return (self._words[start:end] for start, end in pairwise(self._ends))
+
+
 def build(texts: Iterable[str]) -> Lexicon:
     """The lexicon of these texts."""
     import bm25s
 
     place: dict[str, int] = {}
-    ids = [[place.setdefault(word, len(place)) for word in words(text)] for text in texts]
+    said = _Said()
+    for text in texts:
+        said.add(place.setdefault(word, len(place)) for word in words(text))
     if not place:
-        return Lexicon(len(ids), "", np.zeros(0, np.float32), np.zeros(0, np.int32), np.zeros(1, np.int64))
-    made = bm25s.BM25(k1=K1, b=B, method="lucene")
-    made.index((ids, place), create_empty_token=False, show_progress=False)
-    columns = made.scores
+        return Lexicon(len(said), "", np.zeros(0, np.float32), np.zeros(0, np.int32), np.zeros(1, np.int64))
+    spelled, numbers = "\n".join(place), range(len(place))
+    del place  # half of what a large shop's words take: bm25s asks for their numbers only
+    made = bm25s.BM25(k1=K1, b=B, method="lucene", csc_backend="auto")
+    columns = made.build_index_from_ids(numbers, said, show_progress=False)
     return Lexicon(
-        len(ids),
-        "\n".join(place),
+        len(said),
+        spelled,
         np.asarray(columns["data"], np.float32),
         np.asarray(columns["indices"], np.int32),
         np.asarray(columns["indptr"], np.int64),
     )
 
 
-def load(data: bytes, *, n: int) -> Lexicon:
-    """A lexicon from its file, whose bytes were already verified. Raises ReleaseError when it is not of n texts."""
-    with np.load(io.BytesIO(data), allow_pickle=False) as parts:
-        spelled = parts["words"].tobytes().decode()
-        found = Lexicon(int(parts["n"]), spelled, *(parts[p] for p in ("worth", "texts", "starts")))
-    if found.n != n or len(found.starts) != (spelled.count("\n") + 2 if spelled else 1):
+def load(path: Path, *, n: int) -> Lexicon:
+    """A lexicon from its file, whose bytes were already verified. Raises ReleaseError when it is not of n texts.
+
+    It is unpacked and mapped: the kernel may drop again what is not asked.
+    """
+    with tempfile.TemporaryDirectory(prefix="pluribus-") as folder:
+        with zipfile.ZipFile(path) as packed:
+            packed.extractall(folder)
+        parts = {file.stem: np.load(file, mmap_mode="r" if file.stem in ARRAYS else None, allow_pickle=False)
+                 for file in Path(folder).iterdir()}  # fmt: skip
+    found = Lexicon(int(parts["n"]), parts["words"].tobytes().decode(), *(parts[name] for name in ARRAYS))
+    n_words = found.spelled.count("\n") + 1 if found.spelled else 0
+    if found.n != n or len(found.starts) != n_words + 1:
         raise ReleaseError(f"the lexicon holds {found.n} texts", expected=str(n), do="roll back, or refresh the shop")
     return found

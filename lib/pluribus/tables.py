@@ -80,6 +80,18 @@ def whole(path: Path) -> pa.Table:
         return pa.table([one_piece(file.read([name])[name]) for name in names], schema=file.schema_arrow)
 
 
+def unpacked(path: Path, columns: list[str]) -> pa.Table:
+    """Columns of a Parquet file, mapped from where they were unpacked to: the kernel may drop what is not touched."""
+    with tempfile.TemporaryDirectory(prefix="pluribus-") as folder:
+        there = str(Path(folder) / "rows.arrow")
+        with pq.ParquetFile(path) as file:
+            schema = pa.schema([field for field in file.schema_arrow if field.name in columns])
+        with pa.OSFile(there, "wb") as sink, ipc.new_file(sink, schema) as writer:
+            for batch in batches(path, BATCH_ROWS, columns):
+                writer.write_batch(batch.select(schema.names))
+        return ipc.open_file(pa.memory_map(there)).read_all()
+
+
 def one_piece(column: pa.ChunkedArray) -> pa.Array:
     """A column as one array; not copied where it is one (Arrow's `combine_chunks` copies it)."""
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()

@@ -2,7 +2,7 @@
 embedded, what is asked and what is evaluated cannot drift apart."""
 
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 from string import Formatter
 from typing import Any
 
@@ -89,6 +89,7 @@ def common(values: list[str]) -> list[str]:
     return [value if value in kept else "" for value in values]
 
 
+@lru_cache(maxsize=1_024)  # a shop asks for few, and for each row
 def singular(words: str) -> str:
     """What one of them is called, in lower case: "T-Shirts" is "t-shirt", and shorts stay shorts."""
     said = " ".join(words.lower().split())

@@ -97,7 +97,7 @@ def measure(
     names = ("products.parquet", vectors.space_file(there))
     rows, table = (tables.local(store, releases.key(release, name)) for name in names)
     before = judging.read_live(store, live) if live else None
-    ids = frozenset(before.release.ids) if before else None
+    ids = before.release.ids if before else None
     known = shelf(store, fingerprint, model.width)
     of = read(rows, table, model.width)
     words = words_of(store.local(releases.key(release, "words.npz")), len(of.fused))

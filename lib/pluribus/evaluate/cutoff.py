@@ -62,8 +62,9 @@ def foreign(exam: Exam) -> list[str]:
     rows = exam.release.rows
     known = set()
     for name in ("title", "category"):
-        for value in rows[name].unique().to_pylist():
-            known.update(_WORD.findall((value or "").lower()))
+        for part in rows[name].chunks:
+            for value in part.unique().to_pylist():
+                known.update(_WORD.findall((value or "").lower()))
     known |= {word.removesuffix("s") for word in known} | {f"{word}s" for word in known}
     return [query for query in probes.FOREIGN if not known & set(_WORD.findall(query))]
 

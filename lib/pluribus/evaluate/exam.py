@@ -1,6 +1,7 @@
 """The release under examination: its rows and vectors in memory, and the questions that every family asks alike."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +22,7 @@ class Cells(Sequence[str]):
     """A column as Python sees it, `of` each cell, made when asked for: a million texts as objects take 80 MB."""
 
     def __init__(self, column: pa.ChunkedArray, of: Callable[[Any], str]) -> None:
-        self._column, self._of = tables.one_piece(column), of
+        self._column, self._of = column, of
 
     def __len__(self) -> int:
         return len(self._column)
@@ -61,6 +62,11 @@ class Release:
         return Cells(self.rows["title"], texts.title)
 
     @cached_property
+    def categories(self) -> Cells:
+        """The path of each product's category, or ""."""
+        return Cells(self.rows["category"], lambda path: path or "")
+
+    @cached_property
     def first_pictures(self) -> Cells:
         """The name of each product's first picture, or ""."""
         return Cells(self.rows["pictures"], lambda contents: contents[0] if contents else "")
@@ -80,7 +86,7 @@ class Exam:
     model: Model
     gate: Gate
     seed: int = 0
-    live_ids: frozenset[str] | None = None  # of the live release's products
+    live_ids: Iterable[str] | None = None  # of the live release's products
     lexicon: lexical.Lexicon | None = None  # the release's words
     views: Mapping[str, int] | None = None  # product id -> how often shoppers looked at it, where there is a log
 
@@ -121,12 +127,12 @@ class Exam:
 
 def read(rows: Path, table: Path, width: int) -> Release:
     """A release's products and vectors."""
-    return Release(tables.read(rows, COLUMNS), **vars(vectors.read_space(table, width)))
+    return Release(tables.unpacked(rows, COLUMNS), **vars(vectors.read_space(table, width)))
 
 
 def words_of(path: Path, n: int) -> lexical.Lexicon:
     """A release's words.npz."""
-    return lexical.load(path.read_bytes(), n=n)
+    return lexical.load(path, n=n)
 
 
 def shelf(store: Store, fingerprint: str, width: int) -> vectors.Shelf:
@@ -136,7 +142,8 @@ def shelf(store: Store, fingerprint: str, width: int) -> vectors.Shelf:
 
 def relevant_sets(*labels: Sequence[str]) -> np.ndarray:
     """Group numbers [n]: items that share any non-blank label, directly or through others, are in one group."""
-    parent = list(range(len(labels[0])))
+    n = len(labels[0])
+    parent = array("q", range(n))
 
     def root(i: int) -> int:
         while parent[i] != i:
@@ -145,8 +152,17 @@ def relevant_sets(*labels: Sequence[str]) -> np.ndarray:
         return i
 
     for of in labels:
-        first: dict[str, int] = {}
-        for i, label in enumerate(of):
-            if label:
-                parent[root(i)] = root(first.setdefault(label, i))
-    return np.unique([root(i) for i in range(len(parent))], return_inverse=True)[1]
+        hashes = hashed(of)
+        _, firsts, which = np.unique(hashes, return_index=True, return_inverse=True)
+        first = np.where(hashes == hash(""), np.arange(n), firsts[which])
+        for i in np.flatnonzero(first != np.arange(n)).tolist():
+            parent[root(i)] = root(int(first[i]))
+    return np.unique(np.fromiter(map(root, range(n)), np.int64, n), return_inverse=True)[1]
+
+
+def hashed(texts: Sequence[str]) -> np.ndarray:
+    """A number for each text [n], the same for equal ones: a dict of a million takes 200 MB.
+
+    (That two of a million are taken for one has a chance of 1 in 40 million.)
+    """
+    return np.fromiter(map(hash, texts), np.int64, len(texts))

@@ -69,9 +69,7 @@ def scores_of(release: releases.Release) -> dict[str, Score]:
 def compare(exam: Exam, live: Live) -> tuple[list[Comparison], dict[str, str]]:
     """Both releases on the same queries about the products that both have; and what could not be compared, and why."""
     now, then = exam.release, live.release
-    where = {product_id: i for i, product_id in enumerate(then.ids)}
-    mine = np.array([i for i, product_id in enumerate(now.ids) if product_id in where], dtype=np.int64)
-    theirs = np.array([where[now.ids[i]] for i in mine], dtype=np.int64)
+    mine, theirs = _common(now, then)
     found: list[Comparison] = []
     why: dict[str, str] = {}
     for name, compared in (("yesterday's titles → product", _products), ("own title → own picture", _pictures)):
@@ -83,11 +81,18 @@ def compare(exam: Exam, live: Live) -> tuple[list[Comparison], dict[str, str]]:
     return found, why
 
 
+def _common(now: exams.Release, then: exams.Release) -> tuple[np.ndarray, np.ndarray]:
+    """Where the products that both have stand in either, in the order of the first."""
+    _, mine, theirs = np.intersect1d(exams.hashed(now.ids), exams.hashed(then.ids), return_indices=True)
+    order = np.argsort(mine)
+    return mine[order], theirs[order]
+
+
 def lost_pictures(now: exams.Release, then: exams.Release) -> float:
     """Share of the products that both releases have whose picture is gone."""
-    had = {product_id for product_id, there in zip(then.ids, then.has_image, strict=True) if there}
-    kept = [there for product_id, there in zip(now.ids, now.has_image, strict=True) if product_id in had]
-    return float(1 - np.mean(kept)) if kept else 0.0
+    mine, theirs = _common(now, then)
+    kept = now.has_image[mine[then.has_image[theirs]]]
+    return float(1 - np.mean(kept)) if len(kept) else 0.0
 
 
 def judge(

@@ -17,7 +17,7 @@ PAIRS = 2_000  # random pairs, to know what chance gives
 def wrong_category(exam: Exam) -> Observed:
     """Steps through the category tree from the product meant to the one put first, over those of a random pair."""
     meant, got = _mistakes(exam)
-    paths = [tuple(path.split(" > ")) if path else () for path in exam.release.rows["category"].to_pylist()]
+    paths = exam.release.categories
     known = np.array([bool(paths[a]) and bool(paths[b]) for a, b in zip(exam.asked[meant], got, strict=True)])
     if known.sum() < LEAST:
         raise Unmeasured(f"{int(known.sum())} mistakes with a category, and {LEAST} are needed")
@@ -45,7 +45,8 @@ def wrong_vector(exam: Exam) -> Observed:
 
 def price_spread(exam: Exam) -> Observed:
     """|log10 of price over the asked product's price| among the first five, over that of a random pair."""
-    prices = np.array([p if p and p > 0 else np.nan for p in exam.release.rows["price"].to_pylist()], dtype=float)
+    of = (price for part in exam.release.rows["price"].chunks for price in part.to_pylist())
+    prices = np.fromiter((p if p and p > 0 else np.nan for p in of), float, exam.release.rows.num_rows)
     top = exam.answers.top[:, : NEAREST + 1]
     logs = np.log10(prices)
     spread = np.where(top == exam.asked[:, None], np.nan, np.abs(logs[top] - logs[exam.asked][:, None]))
@@ -57,8 +58,8 @@ def price_spread(exam: Exam) -> Observed:
     by_chance = float(np.abs(logs[left] - logs[right]).mean())
     if by_chance < 0.01:
         raise Unmeasured("all prices are nearly the same")
-    of = np.nanmean(spread[known], axis=1)
-    return _observed(exam, known, of, of / by_chance, f"a random pair is {10**by_chance:.1f} times apart")
+    apart = np.nanmean(spread[known], axis=1)
+    return _observed(exam, known, apart, apart / by_chance, f"a random pair is {10**by_chance:.1f} times apart")
 
 
 MISTAKES: dict[str, Callable[[Exam], Observed]] = {
@@ -68,11 +69,12 @@ MISTAKES: dict[str, Callable[[Exam], Observed]] = {
 }
 
 
-def distance(a: tuple[str, ...], b: tuple[str, ...]) -> float:
+def distance(one: str, other: str) -> float:
     """The way from one category up to the common one and down to the other, as a share of the longest way."""
+    a, b = one.split(" > "), other.split(" > ")
     same = 0
-    for one, other in zip(a, b, strict=False):
-        if one != other:
+    for left, right in zip(a, b, strict=False):
+        if left != right:
             break
         same += 1
     return (len(a) + len(b) - 2 * same) / (len(a) + len(b))

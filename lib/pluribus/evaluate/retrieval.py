@@ -50,8 +50,8 @@ def picture_to_picture(exam: Exam) -> list[Score]:
     place = np.flatnonzero([bool(first) for first in release.first_pictures])
     exam.enough(release.has_image)
     firsts = set(release.first_pictures)
-    others = [next((c for c in contents or [] if c not in firsts), "") for contents in
-              release.rows["pictures"].to_pylist()]  # fmt: skip
+    others = [next((c for c in contents or [] if c not in firsts), "")
+              for part in release.rows["pictures"].chunks for contents in part.to_pylist()]  # fmt: skip
     asked = exam.sample(np.array([bool(other) for other in others], dtype=bool))
     if len(asked) < exam.gate.products_least:
         raise Unmeasured(
@@ -70,20 +70,22 @@ def words_to_product(exam: Exam) -> list[Score]:
     found = probes.words(release.rows)
     if len(found) < exam.gate.products_least:
         raise Unmeasured(f"colours and categories make {len(found)} queries, and {exam.gate.products_least} are needed")
-    queries = exam.look_up([words.query for words in found])
+    said = [words.query for words in found]
     member = np.full(len(release.fused), -1)  # a product is of one colour and one kind: of one query at most
     for n, words in enumerate(found):
         member[list(words.rows)] = n
-    scores = _scores("words→product", metrics.rank(queries, release.fused, np.arange(len(found)), member), exam)
+    del found  # it has a number for each product
+    queries, wanted = exam.look_up(said), np.arange(len(said))
+    scores = _scores("words→product", metrics.rank(queries, release.fused, wanted, member), exam)
     for name, gallery, there in (
         ("text vectors alone", release.text, release.has_text),
         ("pictures alone", release.image, release.has_image),
     ):
         if there.sum() >= exam.gate.products_least:
             some = metrics.Some(gallery, np.flatnonzero(there))
-            ranked = metrics.rank(queries, some, np.arange(len(found)), member[there])
+            ranked = metrics.rank(queries, some, wanted, member[there])
             scores += metrics.ranking_scores(f"words→product, {name}", ranked, only=BASELINE, seed=exam.seed)
-    return scores + _with_words(exam, [words.query for words in found], queries, member)
+    return scores + _with_words(exam, said, queries, member)
 
 
 def _with_words(exam: Exam, said: list[str], queries: np.ndarray, member: np.ndarray) -> list[Score]:

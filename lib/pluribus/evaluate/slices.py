@@ -21,9 +21,9 @@ def hits(exam: Exam) -> np.ndarray:
 
 def slicings(exam: Exam) -> dict[str, np.ndarray]:
     """Ways to divide the asked products: a label each [m], "" where there is none."""
-    rows, asked = exam.release.rows.take(exam.asked), exam.asked
-    of = {name: [value or "" for value in rows[name].to_pylist()] for name in ("category", "brand", "locale")}
-    prices = np.array([np.nan if price is None else price for price in rows["price"].to_pylist()], dtype=float)
+    rows, asked = exam.release.rows, exam.asked.tolist()
+    of = {name: [rows[name][i].as_py() or "" for i in asked] for name in ("category", "brand", "locale")}
+    prices = np.array([rows["price"][i].as_py() for i in asked], dtype=float)  # None becomes NaN
     lengths = np.array([len(exam.release.titles[i].split()) for i in asked], dtype=float)
     return {
         "category": np.array([path.split(" > ")[0] for path in of["category"]]),
@@ -78,8 +78,10 @@ def cold_start(exam: Exam) -> Observed:
     """How much worse products are found that the live release does not have."""
     if exam.live_ids is None:
         raise Unmeasured("nothing is live to tell old products from new ones")
-    known, _ = exam.live_ids, exam.answers  # first of all, whether anything was asked
-    new = np.array([exam.release.ids[i] not in known for i in exam.asked], dtype=bool)
+    _ = exam.answers  # first of all, whether anything was asked
+    ids = [exam.release.ids[i] for i in exam.asked]
+    known = set(ids).intersection(exam.live_ids)
+    new = np.array([product_id not in known for product_id in ids], dtype=bool)
     return gap(exam, new, "new products among the titles asked")
 
 

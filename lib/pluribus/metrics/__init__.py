@@ -90,8 +90,12 @@ def _none_in_first(n_gallery: int, n_relevant: np.ndarray, depth: int) -> np.nda
 
 def _chance_mrr(n_gallery: int, n_relevant: np.ndarray) -> np.ndarray:
     kinds, which = np.unique(n_relevant, return_inverse=True)
-    survive = _none_in_first(n_gallery, kinds, n_gallery)
-    return np.asarray(((survive[:, :-1] - survive[:, 1:]) / np.arange(1, survive.shape[1])).sum(axis=1)[which])
+    return np.array([_mrr_by_chance(n_gallery, kind) for kind in kinds])[which]
+
+
+def _mrr_by_chance(n_gallery: int, n_relevant: int) -> float:
+    survive = _none_in_first(n_gallery, np.array([n_relevant]), n_gallery)[0]
+    return float(((survive[:-1] - survive[1:]) / np.arange(1, len(survive))).sum())
 
 
 def _log_choose(n: np.ndarray, k: np.ndarray) -> np.ndarray:

@@ -70,7 +70,8 @@ def cosine_rows(queries: np.ndarray, gallery: np.ndarray) -> Iterator[np.ndarray
     """The same row by row [n]; no more of them are held than make SCORES."""
     at_once = max(1, SCORES // len(gallery))
     for start in range(0, len(queries), at_once):
-        yield from cosines(queries[start : start + at_once], gallery)
+        # Copies: who still looks at a row would hold all of them beside the next ones.
+        yield from map(np.copy, cosines(queries[start : start + at_once], gallery))
 
 
 def rank_rows(rows: Iterable[np.ndarray], wanted: np.ndarray, of: np.ndarray, depth: int = DEPTH) -> Ranked:

@@ -165,7 +165,7 @@ class Searcher:
         """The words of the shop's products; counted now for a release from before they were part of it."""
         if WORDS not in self.release.manifest.files:
             return lexical.build(texts.words(self.products))
-        return lexical.load(self.release.path(WORDS).read_bytes(), n=self.products.num_rows)
+        return lexical.load(self.release.path(WORDS), n=self.products.num_rows)
 
     def shares(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Of each of these products [m], how much its picture's and its text's vector weigh in its fused one."""
