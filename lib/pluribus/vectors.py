@@ -23,7 +23,7 @@ from pluribus.store import Store
 
 CHECKED_ROWS = 64  # at a time, so that they stay in the processor's cache
 READ_ROWS = 2_000  # likewise
-KEPT_KEYS = 100_000  # of a part: 3 MB
+KEPT_KEYS = 100_000  # of a shelf: 3 MB
 SPACE = "vectors.arrow"  # of a release; it was vectors.parquet, which can be read only whole, before `build` version 4
 PARTS = ("fused", "image", "text")
 UNIT_TOLERANCE = 0.01  # fp16 rounding of a unit vector of some hundred dimensions stays below 0.002
@@ -49,10 +49,10 @@ class Shelf:
         self._kept: dict[Path, pa.Array] = {}
 
     def _keys_in(self, part: Path) -> pa.Array:
-        """The keys of a part. Those of small parts are kept: an evaluation asks thirty times."""
+        """The keys of a part. The first ones are kept, all of a small shelf: an evaluation asks thirty times."""
         if (found := self._kept.get(part)) is None:
             found = tables.read(part, ["key"])["key"].combine_chunks()
-            if len(found) <= KEPT_KEYS:
+            if len(found) + sum(map(len, self._kept.values())) <= KEPT_KEYS:
                 self._kept[part] = found
         return found
 
