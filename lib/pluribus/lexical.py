@@ -1,6 +1,6 @@
-"""Words: BM25 over a shop's own texts, for what vectors blur: names, numbers, brands.
+"""Words: BM25 over a shop's own texts, for what vectors blur: names, numbers, brands. The only owner of bm25s.
 
-Every word of every text is scored once, when a release is built; asking then adds up columns.
+bm25s scores every word of every text once, when a release is built; asking then adds up columns and needs no library.
 """
 
 import io
@@ -9,14 +9,13 @@ import tempfile
 import unicodedata
 import zipfile
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 
 from pluribus.errors import ReleaseError
 
@@ -24,7 +23,6 @@ from pluribus.errors import ReleaseError
 #: little (b below bm25s' 0.75) and a repeated word too (k1 below its 1.5).
 K1, B = 1.0, 0.4
 ARRAYS = ("worth", "texts", "starts")
-BLOCK = 20_000  # texts, or words, at a time
 SPELT = 5  # letters at least: shorter words have too many neighbours to be read as one of them
 _WORD = re.compile(r"\w+")
 
@@ -139,61 +137,45 @@ def one_slip(a: str, b: str) -> bool:
     return len(a) + len(b) < 2 or (len(a) == len(b) == 1) or (len(a) == 2 and a == b[::-1])
 
 
+class _Said:
+    """Texts as the numbers of their words, held in one array: as a list each they take four times the room."""
+
+    def __init__(self) -> None:
+        self._words, self._ends = array("i"), array("q", [0])
+
+    def add(self, numbers: Iterable[int]) -> None:
+        """One more text."""
+        self._words.extend(numbers)
+        self._ends.append(len(self._words))
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    def __iter__(self) -> Iterator[Sequence[int]]:
+        return (self._words[start:end] for start, end in pairwise(self._ends))
+
+
 def build(texts: Iterable[str]) -> Lexicon:
     """The lexicon of these texts."""
-    lengths = array("i")
-    said = pa.chunked_array([_column(block, lengths) for block in _blocks(map(words, texts))], pa.string())
-    coded, n = said.dictionary_encode(), np.frombuffer(lengths, np.int32)
-    del said
-    if not len(coded):
-        return Lexicon(len(n), "", np.zeros(0, np.float32), np.zeros(0, np.int32), np.zeros(1, np.int64))
-    known = coded.chunk(0).dictionary  # every chunk has all of them
-    numbers = np.concatenate([np.frombuffer(part.indices.buffers()[1], np.int32, len(part)) for part in coded.chunks])
-    spelled = "\n".join(known.to_pylist())
-    return Lexicon(len(n), spelled, *_weighed(numbers, n, len(known)))
+    import bm25s
 
-
-def _blocks(texts: Iterator[list[str]]) -> Iterator[list[list[str]]]:
-    """The words of some texts at a time: as Python objects all would take ten times the room."""
-    while block := list(islice(texts, BLOCK)):
-        yield block
-
-
-def _column(texts: list[list[str]], lengths: "array[int]") -> pa.Array:
-    """All words of these texts, whose numbers are noted; `pa.array` would import pandas for it."""
-    lengths.extend(map(len, texts))
-    spelled = [word.encode() for text in texts for word in text]
-    ends = np.cumsum([0, *map(len, spelled)], dtype=np.int32)
-    return pa.Array.from_buffers(pa.string(), len(spelled), [None, pa.py_buffer(ends), pa.py_buffer(b"".join(spelled))])
-
-
-def _weighed(numbers: np.ndarray, lengths: np.ndarray, n_words: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What each word is worth in each text that says it, word after word; those texts; where each word begins.
-
-    numbers  [words said] int32, text after text    lengths  [texts] int32, how many words each says
-
-    BM25 as Lucene counts it (Kamphuis et al., ECIR 2020), to the bit what bm25s gives, of which this holds a third: its
-    loops over texts want a Python object for each word.
-    """
-    n = len(lengths)
-    said = numbers.astype(np.int64)  # a word in a text is one number, so that sorting brings its repeats together
-    said *= n
-    said += np.repeat(np.arange(n, dtype=np.int32), lengths)
-    said.sort()
-    relative = lengths / lengths.mean()
-    worth, texts, counts = [], [], []
-    for first in range(0, n_words, BLOCK):
-        some = range(first, min(first + BLOCK, n_words))
-        start, end = np.searchsorted(said, (some.start * n, some.stop * n))
-        pairs, times = np.unique_counts(said[start:end])
-        word, text = np.divmod(pairs, n)
-        n_texts = np.bincount(word - first, minlength=len(some))
-        idf = np.log(1 + (n - n_texts + 0.5) / (n_texts + 0.5)).astype(np.float32)
-        worth.append((idf[word - first] * (times / (K1 * ((1 - B) + B * relative[text]) + times))).astype(np.float32))
-        texts.append(text.astype(np.int32))
-        counts.append(n_texts)
-    starts = np.concatenate([[0], np.cumsum(np.concatenate(counts))]).astype(np.int64)
-    return np.concatenate(worth), np.concatenate(texts), starts
+    place: dict[str, int] = {}
+    said = _Said()
+    for text in texts:
+        said.add(place.setdefault(word, len(place)) for word in words(text))
+    if not place:
+        return Lexicon(len(said), "", np.zeros(0, np.float32), np.zeros(0, np.int32), np.zeros(1, np.int64))
+    spelled, numbers = "\n".join(place), range(len(place))
+    del place  # half of what a large shop's words take: bm25s asks for their numbers only
+    made = bm25s.BM25(k1=K1, b=B, method="lucene", csc_backend="auto")
+    columns = made.build_index_from_ids(numbers, said, show_progress=False)
+    return Lexicon(
+        len(said),
+        spelled,
+        np.asarray(columns["data"], np.float32),
+        np.asarray(columns["indices"], np.int32),
+        np.asarray(columns["indptr"], np.int64),
+    )
 
 
 def load(path: Path, *, n: int) -> Lexicon:
