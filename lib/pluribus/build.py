@@ -124,9 +124,9 @@ def _pieces(path: Path, columns: Sequence[str] = (*texts.COLUMNS, "pictures")) -
 
 def picture_vectors(shelf: vectors.Shelf, rows: pa.Table) -> tuple[np.ndarray, np.ndarray]:
     """One vector a product, the unit mean of its pictures': [n, width] fp16 and whether there is one [n]."""
-    lists = rows["pictures"].combine_chunks()
-    counts = lists.value_lengths().fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
-    found = shelf.get([vectors.picture_key(c) for c in lists.flatten().to_pylist()])
+    lists = [contents or () for contents in rows["pictures"].to_pylist()]
+    counts = np.fromiter(map(len, lists), np.int64, len(lists))
+    found = shelf.get([vectors.picture_key(content) for contents in lists for content in contents])
     means = np.empty((rows.num_rows, shelf.width), dtype=np.float16)
     ends = np.concatenate([[0], counts.cumsum()])
     for start, end in _blocks(rows.num_rows):

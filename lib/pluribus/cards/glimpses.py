@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pluribus import indexes, releases, tables, vectors
 from pluribus.schemas import PRODUCT
 
@@ -193,5 +195,5 @@ def _at(path: Path, positions: Iterable[int]) -> dict[int, dict[str, Any]]:
     """Rows of a file by their position in it."""
     table = tables.read(path, ["row", "product_id", "group_id", "title", "category", "price", "currency", "pictures"])
     wanted = sorted(position for position in set(positions) if position >= 0)
-    rows: Sequence[dict[str, Any]] = table.take(wanted).to_pylist()
+    rows: Sequence[dict[str, Any]] = table.take(vectors.column_of(np.array(wanted))).to_pylist()
     return {p: row | {"picture": (row["pictures"] or [None])[0]} for p, row in zip(wanted, rows, strict=True)}
