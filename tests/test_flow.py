@@ -85,6 +85,8 @@ def test_an_unchanged_second_run_does_nothing(ran: Fleet) -> None:
     assert {job["state"] for job in again.values()} == {"unchanged"}
     assert all(not job["counts"].get("embedded") and not job["counts"]["fetched"] for job in again.values())
     assert {name: ran.live(name) for name in demo.DEMOS} == before
+    drawn = [step for step, _ in launch.cards(ran.folder, ran.last_run)]
+    assert drawn == ["start", "ingest", "end"], "a step with nothing to show has no card"
 
 
 def test_only_what_changed_is_embedded_and_rollback_holds(ran: Fleet) -> None:
