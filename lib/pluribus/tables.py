@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 #: DuckDB spills beyond it, and takes what it may before. What cannot be spilled (a list of each group) is asked again
 #: with more. Arrow buffers come on top. Each thread wants memory: with four, sorting six million rows failed at 256 MB;
-#: one has enough of 128 MB, in about the same CPU time.
+#: one has enough of 128 MB (a million rows in the same CPU time, six million in half as much again).
 MEMORY_LIMITS = ("128MB", "4GB")
 BATCH_ROWS = 20_000
 MAPPED = b"ARROW1"  # how an Arrow file begins
