@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -64,6 +65,29 @@ def test_the_backends_agree_in_any_company(both: tuple[encoders.Encoder, encoder
         assert cosines.min() > 0.99999
     assert exported.images([]).shape == exported.texts([]).shape == (0, 16)
     assert exported.texts(["mug"]).dtype == exported.images(seen[:1]).dtype == np.float32
+
+
+@pytest.mark.parametrize("vision", [{}, {"pool_type": "avg"}, {"ls_init_value": 0.5}, {"final_ln_after_pool": True},
+                                    {"attentional_pool": True, "attn_pooler_heads": 2}], ids=str)  # fmt: skip
+@pytest.mark.parametrize("custom", [{}, {"custom_text": True}], ids=str)
+def test_what_is_left_out_of_a_tower_changes_nothing(
+    vision: dict[str, Any], custom: dict[str, Any], tiny: Model, tmp_path: Path
+) -> None:
+    """open_clip's own forward computes every column of the last block, and of the context."""
+    import torch
+
+    architecture = VIT | {"vision_cfg": VIT["vision_cfg"] | vision} | custom
+    model = replace(tiny, architecture=architecture, weights=str(tmp_path / "model.safetensors"))
+    towers_torch.save(towers_torch.untrained(model), Path(model.weights))
+    exported, original = towers_openvino.read(model, "whole"), towers_torch.read(model)
+    squares, tokens = np.stack([picture[:32, :32] for picture in pictures(3)]), original.tokenize(TITLES)
+    with torch.inference_mode():
+        pixels = towers_torch.to_input(torch.from_numpy(squares).permute(0, 3, 1, 2), model)
+        seen = original.network.encode_image(pixels).numpy()
+        read = original.network.encode_text(torch.from_numpy(tokens)).numpy()
+    for encoder in (exported, original):
+        np.testing.assert_allclose(encoder.see(squares), seen, atol=1e-5 * np.abs(seen).max(), rtol=1e-4)
+        np.testing.assert_allclose(encoder.read(tokens), read, atol=1e-5 * np.abs(read).max(), rtol=1e-4)
 
 
 def test_threads_share_an_encoder(tiny: Model, store: Store) -> None:

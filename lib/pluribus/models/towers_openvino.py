@@ -31,7 +31,7 @@ from pluribus.records import Model
 EXPORT_COSINE = 0.9999  # least, of the export's golden vectors with torch's
 FAST_COSINE = 0.9999  # least, of pictures in bfloat16 with the same in single precision
 DIGESTS = "digests.json"
-STEP = 4  # tokens
+EXPORTED = 2  # raise when the same network would now be exported otherwise
 TRIED = 16  # pictures
 See = Callable[[np.ndarray], np.ndarray]
 
@@ -41,12 +41,12 @@ class CannotExport(Exception):
 
 
 def read(model: Model, key: str, *, tokenizer: Path | None = None, fast: bool = False) -> Encoder:
-    """The encoder of a weight file, by its export. `key` names all that the export depends on, OpenVINO aside.
+    """The encoder of a weight file, by its export. `key` names all that the export depends on, this code and OpenVINO aside.
 
     Raises CannotExport, and ModelError for weights that no backend can read.
     """
     with _told():
-        folder = _exports() / f"{key}-{_library().__version__.split('-')[0]}"
+        folder = _exports() / f"{key}-{EXPORTED}-{_library().__version__.split('-')[0]}"
     if not _is_whole(folder):
         original = towers_torch.read(model, "cpu", tokenizer=tokenizer)
         with _told():
@@ -148,8 +148,8 @@ def _feature(tower: Any) -> See:
 
 
 def _length(tokens: np.ndarray) -> int:
-    """Of the longest text, up to whole steps: few shapes to plan for, and what follows an end changes nothing."""
-    return STEP * -(-(int(tokens.argmax(axis=1).max()) + 1) // STEP)
+    """Of the longest text: what follows an end changes nothing."""
+    return int(tokens.argmax(axis=1).max()) + 1
 
 
 # ----------------------------------------------------------------------------------------------------------- export
