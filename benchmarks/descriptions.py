@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from pluribus import metrics, models, settings, tables, texts, validate
-from pluribus.models import Encoder
+from pluribus.models.encoders import Encoder
 from pluribus.store import Store, open_store
 from pluribus.train import judging
 

@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from pluribus import generate, metrics, models, render, settings, validate
 from pluribus.models import towers_torch
+from pluribus.models.encoders import Encoder
 from pluribus.models.squares import to_square
 from pluribus.records import Model
 from pluribus.render.surfaces import PATTERNS
@@ -35,7 +36,7 @@ def accepted(store: Store, shop: str, model: Model) -> pa.Table:
     return gather.examples(validate.accepted(store.within(f"shops/{shop}")), shop=shop, model=model)
 
 
-def drawn(judge: models.Encoder, n: int) -> tuple[Pairs, generate.Drawn]:
+def drawn(judge: Encoder, n: int) -> tuple[Pairs, generate.Drawn]:
     """The renderer's whole grid as a source of training, as large a part of it as all shops together."""
     grid = generate.Grid.of(list(render.KINDS), render.COLOURS, list(PATTERNS), SEED)
     found = generate.generate(generate.GENERATORS["renderer"]("", "cpu"), grid, judge, n=n)
@@ -44,7 +45,7 @@ def drawn(judge: models.Encoder, n: int) -> tuple[Pairs, generate.Drawn]:
     return Pairs(squares, captions, vary=gather.VARY, generated=True), found
 
 
-def judged(encoder: models.Encoder, store: Store, tests: dict[str, pa.Table]) -> dict[str, dict[str, np.ndarray]]:
+def judged(encoder: Encoder, store: Store, tests: dict[str, pa.Table]) -> dict[str, dict[str, np.ndarray]]:
     """Hits@5 and reciprocal rank of each title, by shop."""
     ranked = {shop: judging.ranked(encoder, store.within(f"shops/{shop}"), rows) for shop, rows in tests.items()}
     return {shop: {name: metrics.METRICS[name].of(of) for name in judging.ASKED} for shop, of in ranked.items()}

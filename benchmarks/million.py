@@ -155,7 +155,7 @@ def rows(n_products: int) -> Iterator[tuple[object, ...]]:
 
 def stage(name: str, folder: Path) -> None:
     """One stage on what the stages before it left; prints its time and memory."""
-    from pluribus import build, embed, evaluate, ingest, models, publish, search, validate
+    from pluribus import build, contracts, embed, evaluate, ingest, models, publish, search, validate
 
     store = open_store(str(folder / "store"))
     own, notes = store.within(f"shops/{SHOP}"), folder / "notes.json"
@@ -170,7 +170,7 @@ def stage(name: str, folder: Path) -> None:
         taken = ingest.ingest(own, feeds=(read,), images=Images(), limits=Limits(), now=datetime.now(UTC))
         told |= {"snapshot": taken.id, "asof": taken.asof}
     elif name == "validate":
-        suites = validate.suites(open_store(configured.expectations), "")
+        suites = contracts.suites(open_store(configured.expectations), "")
         at = {"snapshot": told["snapshot"], "rows_key": ingest.rows_key(told["snapshot"])}
         told["products"] = (judged := validate.validate(own, suites=suites, limits=Limits(), **at)).key
         told["n"] = judged.accepted

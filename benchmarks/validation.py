@@ -83,11 +83,11 @@ def same(folder: Path) -> dict[str, Any]:
 
 
 def _given(folder: Path) -> tuple[Any, list[dict[str, Any]]]:
-    from pluribus import tables, validate
+    from pluribus import contracts, tables
     from pluribus.store import open_store
     from pluribus.validate import judges
 
-    suites = validate.suites(open_store(str(ROOT / "expectations")), "fashion")
+    suites = contracts.suites(open_store(str(ROOT / "expectations")), "fashion")
     table = tables.read(folder / "judged.parquet")
     list(judges._results(table.slice(0, 10).to_pandas(), suites, judges.COUNTS))  # imports, registries
     return table, suites

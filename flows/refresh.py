@@ -70,7 +70,7 @@ class RefreshFlow(StoreFlow):
     @step
     def start(self):
         """Check every name, register the models, pack the shops into batches."""
-        from pluribus import models, plan, settings, store, validate
+        from pluribus import contracts, models, plan, settings, store
         from pluribus.cards import runs
         from pluribus.errors import StoreError
 
@@ -89,7 +89,7 @@ class RefreshFlow(StoreFlow):
             names = sorted({shop.model for shop in chosen})
             registered = {name: models.register(self.open_store(), config.models[name]) for name in names}
             expectations = store.open_store(config.expectations)
-            suites = {name: validate.suites(expectations, name) for name in {shop.vertical for shop in chosen}}
+            suites = {name: contracts.suites(expectations, name) for name in {shop.vertical for shop in chosen}}
             expected = plan.expected_products(chosen, past)
             room = {"batch_products": config.run.batch_products, "most": config.run.most_batches}
             packed = plan.batches(chosen, expected, **room, workers=config.run.workers)
@@ -106,11 +106,10 @@ class RefreshFlow(StoreFlow):
     @step
     def ingest(self):
         """Read each shop's feeds and pictures into an immutable snapshot; go no further where nothing changed."""
-        from pluribus import build, embed, evaluate, ingest, plan, releases, validate
-        from pluribus.records import Job
+        from pluribus import ingest, plan, releases, versions
+        from pluribus.jobs import Job
 
         self.batch = self.input
-        versions = [module.VERSION for module in (validate, embed, build, evaluate)]
 
         def one(job, shop, store):
             read = {"feeds": shop.feeds, "images": shop.images, "limits": shop.limits, "now": datetime.now(UTC)}
@@ -120,7 +119,7 @@ class RefreshFlow(StoreFlow):
             else:
                 taken = ingest.recall(store, earlier) if earlier else ingest.ingest(store, **read)
             made_of = (shop.name, taken.id, self.batch.fingerprint, shop.fusion, shop.index)
-            key = plan.input_key(*made_of, self.batch.suites[shop.vertical], versions)
+            key = plan.input_key(*made_of, self.batch.suites[shop.vertical], versions.RELEASE)
             live = None if self.anew else releases.current(store, shop=shop.name)
             counts = {"rows": taken.rows, "pictures": taken.pictures, "fetched": taken.fetched}
             state = "unchanged" if live and live.input_key == key else "running"

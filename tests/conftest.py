@@ -100,14 +100,14 @@ def publish_shop(store: Store, shop: Any, configured: Any, *, products_least: in
     """A configured shop through the real stages, by the real model, without the flow around them."""
     from dataclasses import replace
 
-    from pluribus import build, embed, evaluate, ingest, models, publish, validate
+    from pluribus import build, contracts, embed, evaluate, ingest, models, publish, validate
 
     root = Path(__file__).parents[1]
     own, model, release = store.within(f"shops/{shop.name}"), configured.models[shop.model], uuid4().hex
     fingerprint = models.register(store, model)
     of: dict[str, Any] = {"model": model, "fingerprint": fingerprint}
     taken = ingest.ingest(own, feeds=shop.feeds, images=shop.images, limits=shop.limits, now=datetime.now(UTC))
-    suites = validate.suites(open_store(str(root / "expectations")), shop.vertical)
+    suites = contracts.suites(open_store(str(root / "expectations")), shop.vertical)
     limits = replace(shop.limits, quarantine=1.0)
     rows_key = ingest.rows_key(taken.id)
     judged = validate.validate(own, snapshot=taken.id, rows_key=rows_key, suites=suites, limits=limits)

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from pluribus import build, embed, evaluate, ingest, models, publish, search, settings, validate
+from pluribus import build, contracts, embed, evaluate, ingest, models, publish, search, settings, validate
 from pluribus.records import Feed, Fusion, Gate, Images, Index, Limits
 from pluribus.store import Store, open_store
 
@@ -37,7 +37,7 @@ def published(store: Store, folder: Path, titles: list[str]) -> None:
     feeds, images = (Feed(source=(str(folder / "feed.csv"),)),), Images(source=(str(folder / "pictures"),))
     limits = Limits(quarantine=0.5)
     taken = ingest.ingest(own, feeds=feeds, images=images, limits=limits, now=NOW)
-    suites = validate.suites(open_store(str(ROOT / "expectations")), "")
+    suites = contracts.suites(open_store(str(ROOT / "expectations")), "")
     rows_key = ingest.rows_key(taken.id)
     judged = validate.validate(own, snapshot=taken.id, rows_key=rows_key, suites=suites, limits=limits)
     of: dict[str, Any] = {"model": model, "fingerprint": fingerprint}

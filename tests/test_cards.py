@@ -15,9 +15,10 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from pluribus import build, embed, evaluate, ingest, plan, publish, releases, tables, validate
+from pluribus import build, contracts, embed, evaluate, ingest, plan, publish, releases, tables, validate
 from pluribus.cards import pages, runs, stages
-from pluribus.records import Feed, Gate, Images, Job, Model, Shop, Snapshot
+from pluribus.jobs import Job
+from pluribus.records import Feed, Gate, Images, Model, Shop, Snapshot
 from pluribus.schemas import SNAPSHOT
 from pluribus.store import Store, open_store
 
@@ -135,7 +136,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         ),
         Shop(name="absent", feeds=(Feed(source=(str(folder / "nothing.csv"),)),)),
     ]
-    suites = {"": validate.suites(open_store(str(SUITES)), "")}
+    suites = {"": contracts.suites(open_store(str(SUITES)), "")}
     batch = plan.Batch(tuple(shops), MODEL, FINGERPRINT, suites)
     done: dict[str, list[Job]] = {}
     jobs = [Job(shop=shop.name) for shop in shops]

@@ -14,11 +14,13 @@ import pytest
 LIBRARY = Path(__file__).parents[1] / "lib" / "pluribus"
 
 ROWS = [
-    {"errors", "records", "schemas", "manifests", "schedules"},  # words: what things are called
+    {"errors", "jobs", "versions"},  # what every step of the flow knows
+    {"records", "schemas", "manifests", "schedules"},  # words: what things are called
     # ground: each owns a library or an idea, and knows only the words
     {"store", "web", "tables", "texts", "metrics", "indexes", "pixels", "sandbox", "render", "costs", "lexical"}
     | {"policies", "fleet", "tails"},
-    {"settings", "sources", "releases", "vectors", "pictures", "models", "feeds", "deltas", "demo"},  # doors
+    # doors
+    {"settings", "contracts", "sources", "releases", "vectors", "pictures", "models", "feeds", "deltas", "demo"},
     {"images", "search", "probes"},
     {"plan", "ingest", "validate", "embed", "build", "evaluate", "publish", "train", "offboard"}  # stages of the flow
     | {

@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from pluribus import alerts, ledger, plan, prune, settings
 from pluribus.errors import ConfigError
 from pluribus.fleet import Alerts, Rates
-from pluribus.records import Job
+from pluribus.jobs import Job
 from pluribus.store import open_store
 
 RATES = Rates(gpu_hour=3600.0, cpu_hour=36.0, gb_month=0, thousand_writes=0, thousand_reads=0)

@@ -16,10 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_cards import parts, rendered
 
-from pluribus import ingest, tables, validate
+from pluribus import contracts, ingest, tables, validate
 from pluribus.cards import pages, stages
 from pluribus.errors import FeedError
-from pluribus.records import Job, Limits, Snapshot
+from pluribus.jobs import Job
+from pluribus.records import Limits, Snapshot
 from pluribus.schemas import SNAPSHOT
 from pluribus.store import Store, open_store
 
@@ -76,7 +77,7 @@ def spoilt(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Job, str]:
         tables.write(path, pa.Table.from_pylist(rows, schema=SNAPSHOT).to_batches(), SNAPSHOT, own.owner)
         own.create(ingest.rows_key(taken.id), path)
     own.create(f"snapshots/log/{at}.json", json.dumps(asdict(taken)).encode())
-    suites = validate.suites(open_store(str(ROOT / "expectations")), "fashion")
+    suites = contracts.suites(open_store(str(ROOT / "expectations")), "fashion")
     of: dict[str, Any] = {"snapshot": taken.id, "rows_key": ingest.rows_key(taken.id), "suites": suites}
     found = validate.validate(own, **of, limits=Limits(quarantine=1.0))
     counts = {"rows": len(rows), "accepted": found.accepted, "quarantined": found.quarantined}

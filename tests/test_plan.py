@@ -8,7 +8,8 @@ import pytest
 
 from pluribus import plan
 from pluribus.errors import ConfigError, FeedError, Missing, StoreError
-from pluribus.records import Job, Limits, Shop
+from pluribus.jobs import Job
+from pluribus.records import Limits, Shop
 from pluribus.store import open_store
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)

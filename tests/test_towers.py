@@ -52,7 +52,7 @@ def both(
 ) -> Iterator[tuple[encoders.Encoder, encoders.Encoder]]:
     model = replace(tiny, architecture=request.param, weights=str(tmp_path / "model.safetensors"))
     towers_torch.save(towers_torch.untrained(model), Path(model.weights))
-    yield towers_openvino.read(model, "both"), towers_torch.read(model)
+    yield towers_openvino.read(model, "both", lambda: towers_torch.read(model)), towers_torch.read(model)
 
 
 def test_the_backends_agree_in_any_company(both: tuple[encoders.Encoder, encoders.Encoder]) -> None:
@@ -79,7 +79,8 @@ def test_what_is_left_out_of_a_tower_changes_nothing(
     architecture = VIT | {"vision_cfg": VIT["vision_cfg"] | vision} | custom
     model = replace(tiny, architecture=architecture, weights=str(tmp_path / "model.safetensors"))
     towers_torch.save(towers_torch.untrained(model), Path(model.weights))
-    exported, original = towers_openvino.read(model, "whole"), towers_torch.read(model)
+    original = towers_torch.read(model)
+    exported = towers_openvino.read(model, "whole", lambda: original)
     squares, tokens = np.stack([picture[:32, :32] for picture in pictures(3)]), original.tokenize(TITLES)
     with torch.inference_mode():
         pixels = towers_torch.to_input(torch.from_numpy(squares).permute(0, 3, 1, 2), model)
@@ -183,7 +184,7 @@ def test_torch_steps_in_and_says_why(
 def test_fast_pictures_are_the_same_pictures(both: tuple[encoders.Encoder, encoders.Encoder]) -> None:
     """bfloat16 where the processor has it and the network bears it, and nothing else changes."""
     exact, original = both
-    fast = towers_openvino.read(exact.model, "both", fast=True)
+    fast = towers_openvino.read(exact.model, "both", lambda: original, fast=True)
     seen = pictures(6)
     assert (fast.images(seen) * original.images(seen)).sum(axis=1).min() > towers_openvino.FAST_COSINE - 1e-4
     assert np.array_equal(fast.texts(TITLES), exact.texts(TITLES))
@@ -193,6 +194,6 @@ def test_a_network_that_bears_no_bfloat16_stays_exact(
     both: tuple[encoders.Encoder, encoders.Encoder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(towers_openvino, "FAST_COSINE", 1.01)
-    exact, _ = both
-    fast = towers_openvino.read(exact.model, "both", fast=True)
+    exact, original = both
+    fast = towers_openvino.read(exact.model, "both", lambda: original, fast=True)
     assert np.array_equal(fast.images(pictures(3)), exact.images(pictures(3)))

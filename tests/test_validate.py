@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pluribus import tables, validate
+from pluribus import contracts, tables, validate
 from pluribus.errors import CatalogRejected, ConfigError
 from pluribus.records import Limits
 from pluribus.schemas import SNAPSHOT
@@ -44,7 +44,7 @@ def judge(
         store,
         snapshot="s",
         rows_key="snapshots/s/rows.parquet",
-        suites=suites or validate.suites(open_store(str(SUITES)), vertical),
+        suites=suites or contracts.suites(open_store(str(SUITES)), vertical),
         limits=limits or Limits(quarantine=1.0),
         live_products=live,
     )
@@ -137,16 +137,16 @@ def test_a_column_that_only_a_condition_names_is_read_too(tmp_path: Path) -> Non
     asked = {"type": "expect_column_values_to_match_regex", "kwargs": kwargs, "severity": "warning"}
     (tmp_path / "suites" / "products.json").write_text(json.dumps(suite(**asked, meta={"code": "X"})))
     rows = [row(0), row(1, price=20.0), row(2, price=30.0, title="Blue dress")]
-    found, _ = judge(tmp_path, rows, suites=validate.suites(open_store(str(tmp_path / "suites")), ""))
+    found, _ = judge(tmp_path, rows, suites=contracts.suites(open_store(str(tmp_path / "suites")), ""))
     assert [(one.code, one.failed) for one in found.findings] == [("X", 1)]
 
 
 def test_suites_that_are_not_there_or_not_suites(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"no suite toys.json.*fashion.*products"):
-        validate.suites(open_store(str(SUITES)), "toys")
+        contracts.suites(open_store(str(SUITES)), "toys")
     (tmp_path / "products.json").write_text('{"expectations": []')
     with pytest.raises(ConfigError, match="is not a suite"):
-        validate.suites(open_store(str(tmp_path)), "")
+        contracts.suites(open_store(str(tmp_path)), "")
 
 
 def test_every_bundled_suite_loads_and_explains_itself() -> None:

@@ -25,7 +25,6 @@ from pluribus.store import Store
 
 SINGLE = 8_192  # vectors at a time in single precision
 QUERIES = 500  # of each kind, to measure an index with
-VERSION = 4  # raise when the same vectors would now give another release
 
 
 @dataclass(frozen=True)

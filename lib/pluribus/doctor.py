@@ -95,11 +95,11 @@ def _store(location: str) -> Check:
 
 
 def _suites(settings: Any) -> Check:
-    from pluribus import validate
+    from pluribus import contracts
     from pluribus.store import open_store
 
     verticals = {shop.vertical for shop in settings.shops.values()} | {""}
-    work = lambda: [validate.suites(open_store(settings.expectations), vertical) for vertical in verticals]
+    work = lambda: [contracts.suites(open_store(settings.expectations), vertical) for vertical in verticals]
     return _try("expectations", work, lambda found: f"{len(found)} verticals in {settings.expectations}")[1]
 
 

@@ -21,7 +21,6 @@ from pluribus.errors import ShopError
 from pluribus.records import Model
 from pluribus.store import Store
 
-VERSION = 3  # raise when the same products would now ask for other vectors
 FLUSH = 4_096  # contents in memory for one turn of the encoder
 KEPT = 65_536  # vectors in memory before they are written: what a killed task may have to repeat
 

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from pluribus.errors import CatalogRejected, ConfigError, Missing, PluribusError, RunError, ShopError, printable
-from pluribus.records import Job, Limits, Model, Shop
+from pluribus.jobs import Job
+from pluribus.records import Limits, Model, Shop
 from pluribus.schedules import is_open
 from pluribus.store import Store
 

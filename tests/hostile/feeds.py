@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hostile.case import Case, outcome_of
-from pluribus import ingest, tables, validate
+from pluribus import contracts, ingest, tables, validate
 from pluribus.records import Feed, Images, Limits
 from pluribus.store import open_store
 
@@ -39,7 +39,7 @@ def delivered(make: Make, folder: Path, *, limits: Limits | None = None, judged:
 def judge(folder: Path, live_products: int = 0) -> str:
     """What validation makes of the snapshot taken last."""
     store = open_store(str(folder / "store"))
-    taken, suites = ingest.latest(store), validate.suites(open_store(str(SUITES)), "")
+    taken, suites = ingest.latest(store), contracts.suites(open_store(str(SUITES)), "")
     assert taken is not None
     of: dict[str, Any] = {"snapshot": taken.id, "rows_key": ingest.rows_key(taken.id), "suites": suites}
     found = validate.validate(store, **of, limits=Limits(), live_products=live_products)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hostile.case import Case
-from pluribus import ingest, tables, validate
+from pluribus import contracts, ingest, tables, validate
 from pluribus.records import Feed, Images, Limits
 from pluribus.store import open_store
 
@@ -117,7 +117,7 @@ def catalog(folder: Path) -> list[dict[str, Any]]:
     path.write_text("\n".join(lines))
     feed = Feed(source=(str(path),), own={"tenant": "ours"})
     taken = ingest.ingest(store, feeds=(feed,), images=Images(), limits=Limits(), now=NOW)
-    suites = validate.suites(open_store(str(SUITES)), "")
+    suites = contracts.suites(open_store(str(SUITES)), "")
     rows_key = ingest.rows_key(taken.id)
     found = validate.validate(store, snapshot=taken.id, rows_key=rows_key, suites=suites, limits=Limits())
     good = tables.read(store.local(found.key + "products.parquet")).to_pylist()

@@ -13,7 +13,7 @@ from pluribus import plots, releases, tables
 from pluribus.cards import glimpses, layout, pages
 from pluribus.cards.pages import percent
 from pluribus.cards.thumbnails import thumbnails
-from pluribus.records import Job
+from pluribus.jobs import Job
 from pluribus.store import Store
 
 SHOWN = 12  # products in a grid

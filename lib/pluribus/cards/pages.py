@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 
 from pluribus.errors import printable
-from pluribus.records import Job
+from pluribus.jobs import Job
 from pluribus.store import Store
 
 PAGE = "report.html"  # beside the report.json it shows

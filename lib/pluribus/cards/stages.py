@@ -8,7 +8,7 @@ from typing import Any
 
 from pluribus.cards import TROUBLE, layout
 from pluribus.cards.layout import unfailing
-from pluribus.records import Job
+from pluribus.jobs import Job
 from pluribus.store import Store
 
 MOST_SECTIONS = 6  # shops of a task shown in detail, and as many more in trouble

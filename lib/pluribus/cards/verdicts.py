@@ -9,7 +9,8 @@ from pluribus import findings, plots, releases, tables
 from pluribus.cards import glimpses, layout
 from pluribus.cards.chapters import live, trouble
 from pluribus.cards.thumbnails import thumbnails
-from pluribus.records import Job, Score
+from pluribus.jobs import Job
+from pluribus.records import Score
 from pluribus.store import Store
 
 CASES = 12  # worst cases in a table

@@ -28,12 +28,11 @@ from pluribus.manifests import File
 from pluribus.records import Gate, Model, Score, Verdict
 from pluribus.store import Store
 
-__all__ = ["BEHAVIOURS", "PICTURE_HITS", "PRODUCT_HITS", "VERSION", "Evaluation", "evaluate", "examine",
+__all__ = ["BEHAVIOURS", "PICTURE_HITS", "PRODUCT_HITS", "Evaluation", "evaluate", "examine",
            "headline", "measure", "relevant_sets", "scores_of"]  # fmt: skip
 
 HEADLINE = ("→product hits@1", "→product hits@5", "→picture hits@5", "→product mrr", "→picture mrr", "category F1",
             "colour F1")  # fmt: skip
-VERSION = 4  # raise when the same release would now be scored otherwise
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,9 +1,11 @@
 """The towers by OpenVINO: on a processor ready in about 1 CPU-second and several times faster than torch.
 
 A network is exported once per machine, which takes torch, open_clip and some 20 CPU-seconds; its export is kept under
-the user's cache folder and later loads import neither. Single precision: the same vectors as torch's, to rounding.
-Pictures can be `fast`: bfloat16, as GPUs compute them, where the processor has it and the vectors stay the same to
-FAST_COSINE; twice the pictures a second. Texts never are: they are what a shopper waits for and compares by.
+the user's cache folder and later loads import neither. The picture tower waits for a picture: a search has none.
+
+Single precision: the same vectors as torch's, to rounding. Pictures can be `fast`: bfloat16, as GPUs compute them,
+where the processor has it and the vectors stay the same to FAST_COSINE; twice the pictures a second. Texts never are:
+they are what a shopper waits for and compares by.
 """
 
 import hashlib
@@ -16,14 +18,15 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pluribus.errors import PluribusError
+from pluribus.errors import ModelError, PluribusError
 from pluribus.models import towers_torch
-from pluribus.models.encoders import Encoder, golden
+from pluribus.models.encoders import Encoder, See, golden, late
 from pluribus.models.tokens import make_tokenizer
 from pluribus.models.weights import sha256_of
 from pluribus.records import Model
@@ -33,26 +36,40 @@ FAST_COSINE = 0.9999  # least, of pictures in bfloat16 with the same in single p
 DIGESTS = "digests.json"
 EXPORTED = 2  # raise when the same network would now be exported otherwise
 TRIED = 16  # pictures
-See = Callable[[np.ndarray], np.ndarray]
 
 
 class CannotExport(Exception):
     """This machine, or OpenVINO, cannot do it; torch can."""
 
 
-def read(model: Model, key: str, *, tokenizer: Path | None = None, fast: bool = False) -> Encoder:
-    """The encoder of a weight file, by its export. `key` names all that the export depends on, this code and OpenVINO aside.
+def read(
+    model: Model, key: str, original: Callable[[], Encoder], *, tokenizer: Path | None = None, fast: bool = False
+) -> Encoder:
+    """The encoder of a weight file, by its export; where there is none yet, of torch's `original`.
 
-    Raises CannotExport, and ModelError for weights that no backend can read.
+    `key` names what an export depends on besides this code and OpenVINO. Raises CannotExport, and what `original` does.
     """
     with _told():
         folder = _exports() / f"{key}-{EXPORTED}-{_library().__version__.split('-')[0]}"
-    if not _is_whole(folder):
-        original = towers_torch.read(model, "cpu", tokenizer=tokenizer)
-        with _told():
-            _export(original, tokenizer, folder)
+
+    def whole(tower: str) -> Path:
+        if not _is_whole(folder, tower):
+            by_torch = original()
+            with _told():
+                _export(by_torch, folder)
+        return folder
+
+    def see() -> See:
+        try:
+            here = whole("images")
+            with _told():
+                return _images(here, "bf16" if fast and _keeps_vectors(here, model) else "f32")
+        except CannotExport as error:  # though it was possible before
+            raise ModelError(f"the pictures' half of {folder} cannot be used: {error}", do="delete it") from error
+
+    here = whole("texts")
     with _told():
-        return _compiled(model, folder, tokenizer, "bf16" if fast and _keeps_vectors(folder, model) else "f32")
+        return Encoder("", model, make_tokenizer(model, tokenizer), late(see), _texts(here))
 
 
 def _library() -> Any:
@@ -79,23 +96,27 @@ def _exports() -> Path:
     return folder
 
 
-def _is_whole(folder: Path) -> bool:
-    """Whether every file of an export is there as it was written."""
+def _is_whole(folder: Path, tower: str = "") -> bool:
+    """Whether every file of an export, or of one tower in it, is there as it was written."""
     try:
         digests = json.loads((folder / DIGESTS).read_bytes())
-        return all(sha256_of(folder / name) == digest for name, digest in digests.items())
+        return all(sha256_of(folder / name) == digest for name, digest in digests.items() if name.startswith(tower))
     except (OSError, ValueError):
         return False
 
 
-def _compiled(model: Model, folder: Path, tokenizer: Path | None, pictures: str = "f32") -> Encoder:
-    """The encoder of an export, its pictures in this precision. Calls may come from several threads."""
-    see, texts = _feature(_tower(folder / "images.xml", pictures)), _tower(folder / "texts.xml", "f32")
-    read = _feature(texts)
-    if texts.input(0).partial_shape[1].is_dynamic:
-        whole = read
-        read = lambda tokens: whole(tokens[:, : _length(tokens)])
-    return Encoder("", model, make_tokenizer(model, tokenizer), see, read)
+def _images(folder: Path, precision: str = "f32") -> See:
+    """The picture tower of an export. Calls may come from several threads."""
+    return _feature(_tower(folder / "images.xml", precision))
+
+
+def _texts(folder: Path) -> See:
+    """Its text tower, always in single precision. What follows the end of the longest text changes nothing."""
+    tower = _tower(folder / "texts.xml", "f32")
+    read = _feature(tower)
+    if not tower.input(0).partial_shape[1].is_dynamic:
+        return read
+    return lambda tokens: read(tokens[:, : int(tokens.argmax(axis=1).max()) + 1])
 
 
 def _tower(file: Path, precision: str) -> Any:
@@ -115,8 +136,7 @@ def _keeps_vectors(folder: Path, model: Model) -> bool:
     note = folder / f"bf16-{hashlib.sha256(processor.encode()).hexdigest()[:16]}.json"
     with suppress(OSError, ValueError, TypeError, KeyError):
         return bool(json.loads(note.read_bytes())["cosine"] >= FAST_COSINE)
-    exact, fast = (_feature(_tower(folder / "images.xml", precision)) for precision in ("f32", "bf16"))
-    cosine = _agreement(exact, fast, model.image_size_px)
+    cosine = _agreement(_images(folder), _images(folder, "bf16"), model.image_size_px)
     with suppress(OSError):  # a full disk costs the next load another trial
         part = note.with_suffix(f".{os.getpid()}")
         part.write_text(json.dumps({"processor": processor, "cosine": cosine}))
@@ -147,21 +167,17 @@ def _feature(tower: Any) -> See:
     return feature
 
 
-def _length(tokens: np.ndarray) -> int:
-    """Of the longest text: what follows an end changes nothing."""
-    return int(tokens.argmax(axis=1).max()) + 1
-
-
 # ----------------------------------------------------------------------------------------------------------- export
 
 
-def _export(original: Encoder, tokenizer: Path | None, folder: Path) -> None:
+def _export(original: Encoder, folder: Path) -> None:
     """Write the towers of torch's encoder into `folder`, in one step, once proven equal."""
     with tempfile.TemporaryDirectory(prefix=".", dir=folder.parent) as place:
         part = Path(place, "export")
         for name, tower in zip(("images", "texts"), _converted(original), strict=True):
             _library().save_model(tower, part / f"{name}.xml", compress_to_fp16=False)
-        cosine = (golden(_compiled(original.model, part, tokenizer)) * golden(original)).sum(axis=1).min()
+        made = replace(original, see=_images(part), read=_texts(part))
+        cosine = (golden(made) * golden(original)).sum(axis=1).min()
         if cosine < EXPORT_COSINE:
             raise CannotExport(f"its vectors differ from torch's (cosine {cosine:.5f})")
         digests = {file.name: sha256_of(file) for file in sorted(part.iterdir())}

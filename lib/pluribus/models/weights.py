@@ -18,10 +18,6 @@ if TYPE_CHECKING:
     import torch
 
 
-def is_remote(weights: str) -> bool:
-    return weights.startswith(("hf-hub:", "s3://"))
-
-
 def fetch(model: Model, beside: str) -> Path:
     """A local file: the model's weights, or the file of name `beside` next to them. Raises ModelError."""
     if model.weights.startswith("hf-hub:"):
@@ -57,12 +53,11 @@ def _from_hub(model: Model, beside: str) -> Path:
 
 
 def checked(weights: Path, model: Model) -> str:
-    """The sha256 of a weight file, which is safetensors and the one that was promised. Raises ModelError."""
+    """The sha256 of a weight file, which is the one that was promised. Raises ModelError."""
     digest = sha256_of(weights)
     if model.sha256 and digest != model.sha256:
         raise ModelError(f"model {model.name!r}: {weights.name} has sha256 {digest}", expected=model.sha256,
                          do="fetch the file again, or pin this one if it is the one you want")  # fmt: skip
-    metadata(weights)
     return digest
 
 

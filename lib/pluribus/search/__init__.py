@@ -13,6 +13,7 @@ from functools import lru_cache
 
 from pluribus import indexes, models, releases, tables
 from pluribus.errors import ReleaseError
+from pluribus.models.encoders import Encoder
 from pluribus.search.filters import Filter, parse
 from pluribus.search.searcher import Hit, Searcher
 from pluribus.search.terms import Term, terms
@@ -38,6 +39,6 @@ def open(store: Store | str, shop: str, release: str | None = None) -> Searcher:
 
 
 @lru_cache(maxsize=4)
-def _encoder(store_url: str, fingerprint: str) -> models.Encoder:
+def _encoder(store_url: str, fingerprint: str) -> Encoder:
     """One encoder for all shops of a process that share a model."""
     return models.load(open_store(store_url), fingerprint)

@@ -36,7 +36,7 @@ class Term:
 
 
 class Encodes(Protocol):
-    """What turns terms into vectors: `models.Encoder`, or whatever batches and caches it."""
+    """What turns terms into vectors: `models.encoders.Encoder`, or whatever batches and caches it."""
 
     @property
     def fingerprint(self) -> str: ...

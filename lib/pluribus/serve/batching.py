@@ -12,7 +12,7 @@ from threading import Lock
 
 import numpy as np
 
-from pluribus.models import Encoder
+from pluribus.models.encoders import Encoder
 
 MOST_BATCH = 64
 MOST_CHARS = 2_000  # of a text that is worth remembering

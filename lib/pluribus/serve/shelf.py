@@ -19,7 +19,7 @@ import numpy as np
 
 from pluribus import releases, search, suggest, vectors
 from pluribus.errors import PluribusError, ReleaseError
-from pluribus.models import Encoder
+from pluribus.models.encoders import Encoder
 from pluribus.serve.batching import shared
 from pluribus.serve.counters import Counters
 from pluribus.store import Store

@@ -15,15 +15,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from pluribus import tables
-from pluribus.errors import CatalogRejected, ConfigError, check_owner
+from pluribus import tables, versions
+from pluribus.errors import CatalogRejected, check_owner
 from pluribus.records import Limits
 from pluribus.schemas import SNAPSHOT
 from pluribus.store import Store
 from pluribus.validate import judges
 from pluribus.validate.judges import Finding
-
-VERSION = 1  # raise when the same snapshot and suites would now be judged otherwise
 
 QUARANTINE = SNAPSHOT.append(pa.field("reasons", pa.list_(pa.string())))
 
@@ -60,32 +58,11 @@ class Validation:
     size_bytes: int  # of the products and the quarantine
 
 
-def suites(store: Store, vertical: str) -> list[dict[str, Any]]:
-    """The core suite and the vertical's overlay. Raises ConfigError on a missing or malformed file."""
-    names = ["products", vertical] if vertical else ["products"]
-    there = {item.key for item in store.items()}
-    found = []
-    for name in names:
-        if f"{name}.json" not in there:
-            known = ", ".join(sorted(key.removesuffix(".json") for key in there if key.endswith(".json")))
-            raise ConfigError(f"no suite {name}.json in {store.url}", expected=f"vertical = one of {known}")
-        try:
-            suite = json.loads(store.get(f"{name}.json"))
-            assert isinstance(suite["expectations"], list) and suite["expectations"]
-        except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AssertionError):
-            raise ConfigError(
-                f"{store.url}/{name}.json is not a suite",
-                expected='JSON: {"name": …, "expectations": [{"type": …, "kwargs": {…}}, …]}',
-            ) from None
-        found.append(suite)
-    return found
-
-
 def validation_prefix(snapshot: str, suites: list[dict[str, Any]]) -> str:
     """Where the judgement of a snapshot by these suites lies."""
     import hashlib
 
-    digest = hashlib.sha256(json.dumps([VERSION, suites], sort_keys=True).encode()).hexdigest()
+    digest = hashlib.sha256(json.dumps([versions.VALIDATE, suites], sort_keys=True).encode()).hexdigest()
     return f"snapshots/{snapshot}/checks/{digest[:16]}/"
 
 
