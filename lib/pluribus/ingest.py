@@ -91,6 +91,7 @@ def ingest(store: Store, *, feeds: tuple[Feed, ...], images: Images, limits: Lim
                 filled,
                 tables.stream(FILL_IMAGES, {"most": images.per_product, "path": images.path}, rows=rows),
                 PRODUCT,
+                packing=tables.SCRATCH,
             )
         if not n_rows:
             raise CatalogRejected("the feed holds no row", expected="at least one product", do="look at the delivery")
@@ -238,13 +239,14 @@ def _parse(
     deleted = 0
     for number, delivery in enumerate(deliveries):
         parsed = here / f"delivery{number}.parquet"
-        tables.write(parsed, formats.products(delivery.paths, feed=delivery.feed, limits=limits), PRODUCT)
+        read = formats.products(delivery.paths, feed=delivery.feed, limits=limits)
+        tables.write(parsed, read, PRODUCT, packing=tables.SCRATCH)
         gone = tables.query("select count(*) as n from rows where deleted", rows=parsed)["n"][0].as_py()
         old = rows if rows and delivery.feed.mode == "delta" else None
         rows = parsed
         if old or gone:  # else it is the next catalog as it came
             rows = here / f"merged{number}.parquet"
-            tables.write(rows, deltas.apply(old, parsed), PRODUCT)
+            tables.write(rows, deltas.apply(old, parsed), PRODUCT, packing=tables.SCRATCH)
         deleted += gone
     assert rows is not None
     return rows, deleted

@@ -13,7 +13,7 @@ are read by Arrow and asked in one DuckDB of the process, which may open no file
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -115,24 +115,35 @@ def local(store: "Store", key: str) -> Path:
     return path
 
 
-#: For vectors: no two are alike, and trying to pack them takes ten times as long as writing them, for a tenth less.
-UNPACKED: dict[str, Any] = {"compression": "none", "use_dictionary": False, "write_statistics": False}
-
 #: Columns that say something else in nearly every row: a dictionary of them takes a quarter longer, and more room.
 DISTINCT = frozenset({"row", "product_id", "title", "link", "images", "pictures", "ref", "content", "picture"})
 
 #: Columns that rows are sought by: least and greatest values are kept of these only, a seventh of what writing costs.
 SOUGHT = ["row", "product_id"]
 
+#: For files that are gone when their step ends: twice the size of one that is kept, in two thirds of its time.
+SCRATCH: dict[str, Any] = {"compression": "lz4", "use_dictionary": False, "write_statistics": SOUGHT}
+
+#: For vectors: no two are alike, and trying to pack them takes ten times as long as writing them, for a tenth less.
+UNPACKED: dict[str, Any] = {"compression": "none", "use_dictionary": False, "write_statistics": False}
+
 
 def write(
-    path: Path, batches: Iterable[pa.RecordBatch], schema: pa.Schema, owner: str = "", *, packed: bool = True
+    path: Path,
+    batches: Iterable[pa.RecordBatch],
+    schema: pa.Schema,
+    owner: str = "",
+    *,
+    packing: Mapping[str, Any] | None = None,
 ) -> int:
-    """Write batches as one Parquet file, which says whose it is; returns how many rows there were."""
+    """Write batches as one Parquet file, which says whose it is; returns how many rows there were.
+
+    Packed to be kept, unless `packing` is SCRATCH or UNPACKED.
+    """
     n_rows = 0
     said = schema.with_metadata({"shop": owner}) if owner else schema
-    how = {"compression": "zstd", "use_dictionary": _repeated(said), "write_statistics": SOUGHT} if packed else UNPACKED
-    with pq.ParquetWriter(path, said, **how) as writer:
+    kept = {"compression": "zstd", "use_dictionary": _repeated(said), "write_statistics": SOUGHT}
+    with pq.ParquetWriter(path, said, **(packing or kept)) as writer:
         for batch in batches:
             n_rows += batch.num_rows
             writer.write_table(pa.Table.from_batches([batch]).cast(said), row_group_size=BATCH_ROWS)
@@ -155,11 +166,11 @@ def empty(schema: pa.Schema) -> pa.Table:
     return pa.Table.from_batches([], schema)
 
 
-def keep(store: "Store", prefix: str, table: pa.Table, *, packed: bool = True) -> tuple[str, int]:
+def keep(store: "Store", prefix: str, table: pa.Table, *, packing: Mapping[str, Any] | None = None) -> tuple[str, int]:
     """Put a table into a store as one more Parquet file, named by its bytes; returns its key and its size in bytes."""
     with tempfile.TemporaryDirectory(prefix="pluribus-") as folder:
         path = Path(folder) / "part.parquet"
-        write(path, table.to_batches(), table.schema, store.owner, packed=packed)
+        write(path, table.to_batches(), table.schema, store.owner, packing=packing)
         with path.open("rb") as file:
             key = f"{prefix}{hashlib.file_digest(file, 'sha256').hexdigest()}.parquet"
         store.create(key, path, given=True)

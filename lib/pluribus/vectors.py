@@ -92,7 +92,7 @@ class Shelf:
         _check(vectors, self.width)
         flat = np.ascontiguousarray(vectors, dtype="<f2").view(np.uint8).reshape(len(keys), 2 * self.width)
         table = pa.table({"key": keys_column(keys), "vector": _fixed(flat)})
-        key, size_bytes = tables.keep(self.store, self.prefix, table, packed=False)
+        key, size_bytes = tables.keep(self.store, self.prefix, table, packing=tables.UNPACKED)
         self._parts.append(self.store.local(key))
         return size_bytes
 

@@ -105,7 +105,7 @@ def _write_judged(judged: Path, rows: Path, suites: list[dict[str, Any]]) -> int
     there = tables.query(JUDGED, rows=SNAPSHOT.empty_table()).schema
     schema = pa.schema([there.field(name) for name in judges.named(there.names, suites)])
     sql = f"select {', '.join(schema.names)} from ({JUDGED}) order by row"  # noqa: S608 - our names
-    return tables.write(judged, tables.stream(sql, rows=rows), schema)
+    return tables.write(judged, tables.stream(sql, rows=rows), schema, packing=tables.SCRATCH)
 
 
 def newest(store: Store) -> tuple[dict[str, Any], Path]:
