@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -268,6 +270,30 @@ def test_a_large_table_is_judged_column_by_column_and_alike(
     monkeypatch.setattr(judges, "_frame", lambda table: seen.append(table.column_names) or frame(table))
     assert judges.judge(path, suites) == (findings, bad)
     assert ["row", "title"] in seen and ["row", "n"] in seen
+
+
+APART = """
+import sys
+import pyarrow as pa
+from pluribus.validate import judges
+from test_validate import suite, written
+from pathlib import Path
+
+path = written(Path(sys.argv[1]), pa.table({"row": range(40), "title": ["a", "b", "b", "b"] * 10}))
+judges.judge(path, [suite(type="expect_column_values_to_not_be_null", kwargs={"column": "title"})])
+assert not {"scipy.stats", "altair"} & set(sys.modules), "imported for nothing"
+shares = {"values": ["a", "b"], "weights": [0.25, 0.75]}
+of = {"column": "title", "partition_object": shares, "threshold": 0.01}
+(found,), _ = judges.judge(path, [suite(type="expect_column_kl_divergence_to_be_less_than", kwargs=of)])
+assert found.passed and "scipy.stats" in sys.modules, found
+"""
+
+
+def test_what_distributions_need_is_imported_when_one_is_judged(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", APART, tmp_path], capture_output=True, text=True, cwd=Path(__file__).parent
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_no_fingerprint_of_the_rows_is_made(tmp_path: Path, hostile: pa.Table, monkeypatch: pytest.MonkeyPatch) -> None:

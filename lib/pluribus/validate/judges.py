@@ -9,7 +9,6 @@ They want the whole table as a data frame. A large one is judged column by colum
 """
 
 import json
-import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ import pyarrow.parquet as pq
 
 from pluribus import tables
 from pluribus.errors import ConfigError
-from pluribus.validate import conditions
+from pluribus.validate import conditions, library
 
 COUNTS = {"result_format": "BASIC", "partial_unexpected_count": 5}
 ROWS = {"result_format": "COMPLETE", "unexpected_index_column_names": ["row"]}
@@ -58,7 +57,6 @@ def judge(judged: Path, suites: list[dict[str, Any]]) -> tuple[list[Finding], pa
 
     Raises ConfigError for a suite that does not load or cannot be judged.
     """
-    _without_fingerprints()
     file = pq.read_metadata(judged)
     findings, failed = [], [tables.empty(FAILED)]
     for turn in [suites] if file.num_rows <= AT_ONCE else _turns(suites):
@@ -94,14 +92,6 @@ def _turns(suites: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
 def _seen(columns: list[str], suites: list[dict[str, Any]]) -> list[str]:
     """The columns that Great Expectations need for these suites: all of them to judge which columns there are."""
     return columns if "expect_table_column" in json.dumps(suites) else named(columns, suites)
-
-
-def _without_fingerprints() -> None:
-    """Great Expectations hash every frame below a size; of a million titles that took 290 MB."""
-    os.environ["GX_ANALYTICS_ENABLED"] = "false"
-    from great_expectations.execution_engine import pandas_execution_engine
-
-    pandas_execution_engine.HASH_THRESHOLD = 0
 
 
 def _frame(judged: pa.Table) -> Any:
@@ -150,8 +140,7 @@ def _finding(result: Any, n_rows: int) -> Finding:
 
 def _results(frame: Any, suites: list[dict[str, Any]], result_format: dict[str, Any]) -> Iterator[Any]:
     """Every result of Great Expectations for these suites over one data frame."""
-    os.environ["GX_ANALYTICS_ENABLED"] = "false"
-    import great_expectations as gx
+    gx = library.ready()
     from great_expectations.data_context.types.base import ProgressBarsConfig
 
     context = gx.get_context(mode="ephemeral")
@@ -188,7 +177,7 @@ def _exception(info: Mapping[str, Any]) -> str:
 
 def _load_suite(suite: Mapping[str, Any]) -> Any:
     """A suite as Great Expectations' object. It drops unknown expectation types silently; we refuse them."""
-    import great_expectations as gx
+    gx = library.ready()
     from great_expectations.expectations.registry import list_registered_expectation_implementations
 
     known = set(list_registered_expectation_implementations())
