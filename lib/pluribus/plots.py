@@ -1,20 +1,23 @@
 """Plots: results in, chart specifications out; drawn once, for cards, the app and README alike.
 
-Every chart is an Altair chart over a handful of rows: nothing here reads a store, and no chart grows with a catalog.
-Text of tenants appears as data only (axis labels, tooltips), which Vega draws as text.
+Every chart is a Vega-Lite specification, a plain dict over a handful of rows: nothing here reads a store, and no chart
+grows with a catalog. Text of tenants appears as data and titles only (axis labels, tooltips), which Vega draws as text.
 """
 
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from html import escape
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from pluribus.plan import STAGES
 from pluribus.records import Score
-from pluribus.train.choosing import CHOSEN_BY, Candidate
+
+if TYPE_CHECKING:
+    from pluribus.train.choosing import Candidate
+
+Spec = dict[str, Any]  #: a Vega-Lite specification, or a part of one
 
 BLUE, GREY, RED, PALE = "#2b6cb0", "#a0aec0", "#c53030", "#d6d1c9"
 MUTED = ("#3f6c8f", "#b8653f", "#5f8a5b", "#8a6a9a", "#c2a14d", "#4f9a98", "#a5485c", "#7d7468", "#93a8d0", "#d0948a",
@@ -23,26 +26,28 @@ MOST_BARS = 15
 MOST_SHOPS = 40
 
 
-def scores(found: Mapping[str, Score], live: Mapping[str, Score] | None = None) -> Any:
+def scores(found: Mapping[str, Score], live: Mapping[str, Score] | None = None) -> Spec:
     """Each score with its 95 % interval (blue), what chance would give (red tick), and the live release (grey)."""
-    import altair as alt
-
     rows = [_score_row(score, "this release") for score in found.values()]
     rows += [_score_row(score, "live release") for name, score in (live or {}).items() if name in found]
-    kinds = {"this release": BLUE, **({"live release": GREY} if live else {}), "chance": RED}
-    colours = alt.Scale(domain=list(kinds), range=list(kinds.values()))
-    y = alt.Y("score:N", title=None, sort=list(found), axis=alt.Axis(labelLimit=260))
-    x = alt.X("value:Q", title="score, with its 95 % interval", scale=alt.Scale(domain=[0, 1]))
-    offset = alt.YOffset("of:N", sort=["this release", "live release"])
-    colour = alt.Color("of:N", title=None, scale=colours, legend=alt.Legend(orient="top"))
-    tooltip = ["score:N", "of:N", *(alt.Tooltip(f"{name}:Q", format=".3f") for name in ("value", "low", "high")), "n:Q"]
-    measured = alt.Chart(_data(rows)).encode(y=y, yOffset=offset, color=colour, tooltip=tooltip)
     chance = [{"score": s.name, "value": _finite(s.chance), "of": "chance"} for s in found.values()]
-    return _styled(
-        measured.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q"), x2="high:Q")
-        + measured.mark_point(filled=True, size=70, opacity=1).encode(x=x)
-        + alt.Chart(_data(chance)).mark_tick(thickness=2, size=22).encode(y=y, x=x, color=colour, tooltip=["value:Q"]),
+    kinds = {"this release": BLUE, **({"live release": GREY} if live else {}), "chance": RED}
+    numbers = [_number(name, format=".3f") for name in ("value", "low", "high")]
+    measured = {
+        "yOffset": _name("of", sort=["this release", "live release"]),
+        "tooltip": [_name("score"), _name("of"), *numbers, _number("n")],
+    }
+    placed = {  # its colours are no shared encoding: Streamlit would leave a line for the title of their legend
+        "x": _number("value", title="score, with its 95 % interval", scale={"domain": [0, 1]}),
+        "color": _colours("of", kinds),
+    }
+    return _chart(
+        rows,
+        _mark("rule", placed | measured | {"x": _number("low"), "x2": {"field": "high"}}, strokeWidth=2),
+        _mark("point", placed | measured, filled=True, size=70, opacity=1),
+        _mark("tick", placed | {"tooltip": [_number("value")]}, thickness=2, size=22) | {"data": {"values": chance}},
         step=44 if live else 30,
+        y=_name("score", title=None, sort=list(found), axis={"labelLimit": 260}),
     )
 
 
@@ -63,68 +68,65 @@ def score_rows(found: Mapping[str, Score], live: Mapping[str, Score] | None = No
     ]
 
 
-def tradeoff(candidates: Sequence[Candidate]) -> Any:
+def tradeoff(candidates: "Sequence[Candidate]") -> Spec:
     """What each candidate of a fine-tuning can do at home (VALID) and abroad (external sets); red: the start model."""
-    import altair as alt
+    from pluribus.train.choosing import CHOSEN_BY
 
     rows = [
         {"candidate": c.name, "home": c.scores[CHOSEN_BY].value, "abroad": score.value, "set": name,
          "of": "candidate" if c.learning_rate else "start model"}
         for c in candidates for name, score in c.external.items()
     ]  # fmt: skip
-    place = alt.Chart(_data(rows)).encode(
-        x=alt.X("abroad:Q", title="external F1", scale=alt.Scale(zero=False, padding=16)),
-        y=alt.Y("home:Q", title=CHOSEN_BY, scale=alt.Scale(zero=False, padding=16)),
-        tooltip=["candidate:N", "set:N", *(alt.Tooltip(f"{name}:Q", format=".3f") for name in ("home", "abroad"))],
+    near = {"zero": False, "padding": 16}
+    kinds = {"color": _colours("of", {"candidate": BLUE, "start model": RED}), "shape": _name("set")}
+    return _chart(
+        rows,
+        _mark("point", kinds, filled=True, size=80),
+        _mark("text", {"text": _name("candidate")}, align="left", dx=8),
+        x=_number("abroad", title="external F1", scale=near),
+        y=_number("home", title=CHOSEN_BY, scale=near),
+        tooltip=[_name("candidate"), _name("set"), *(_number(name, format=".3f") for name in ("home", "abroad"))],
     )
-    scale = alt.Scale(domain=["candidate", "start model"], range=[BLUE, RED])
-    points = place.mark_point(filled=True, size=80).encode(
-        color=alt.Color("of:N", title=None, scale=scale, legend=alt.Legend(orient="top")), shape=alt.Shape("set:N")
-    )
-    return _styled(points + place.mark_text(align="left", dx=8).encode(text="candidate:N"), step=0)
 
 
-def stage_seconds(seconds: Mapping[str, Mapping[str, float]]) -> Any:
+def stage_seconds(seconds: Mapping[str, Mapping[str, float]]) -> Spec:
     """Where the time of each shop went: one bar a shop, one colour a stage; the slowest shops."""
-    import altair as alt
-
     slowest = sorted(seconds, key=lambda shop: -sum(seconds[shop].values()))[:MOST_SHOPS]
     rows = [
         {"shop": shop, "stage": stage, "seconds": seconds[shop].get(stage, 0.0), "place": place}
         for shop in slowest
         for place, stage in enumerate(STAGES)
     ]
-    bars = alt.Chart(_data(rows)).mark_bar()
-    return _styled(
-        bars.encode(
-            y=alt.Y("shop:N", title=None, sort=slowest, axis=alt.Axis(labelLimit=200)),
-            x=alt.X("sum(seconds):Q", title="seconds"),
-            color=alt.Color("stage:N", sort=list(STAGES), title=None, legend=alt.Legend(orient="top")),
-            order="place:Q",
-            tooltip=["shop:N", "stage:N", alt.Tooltip("seconds:Q", format=".1f")],
-        )
+    return _chart(
+        rows,
+        _mark("bar"),
+        step=22,
+        x=_number("seconds", aggregate="sum", title="seconds"),
+        y=_name("shop", title=None, sort=slowest, axis={"labelLimit": 200}),
+        color=_name("stage", title=None, sort=list(STAGES), legend={"orient": "top"}),
+        order=_number("place"),
+        tooltip=[_name("shop"), _name("stage"), _number("seconds", format=".1f")],
     )
 
 
-def bars(counts: Mapping[str, int], unit: str, *, colour: str = BLUE) -> Any:
+def bars(counts: Mapping[str, int], unit: str, *, colour: str = BLUE) -> Spec:
     """How many `unit` ("rows", "products") there are of each name, the most frequent first."""
-    import altair as alt
-
     ordered = sorted(counts.items(), key=lambda item: -item[1])[:MOST_BARS]
-    bare = alt.Axis(labels=False, ticks=False, grid=False, domain=False, titleAnchor="start")
-    rows = [{"name": name, "n": n} for name, n in ordered]
-    drawn = alt.Chart(_data(rows)).encode(
-        y=alt.Y("name:N", title=None, sort=[name for name, _ in ordered], axis=alt.Axis(labelLimit=260)),
-        x=alt.X("n:Q", title=_more(unit, len(counts) - len(ordered)), axis=bare),
-        tooltip=["name:N", alt.Tooltip("n:Q", format=",", title=unit)],
+    bare = {"labels": False, "ticks": False, "grid": False, "domain": False, "titleAnchor": "start"}
+    return _chart(
+        [{"name": name, "n": n} for name, n in ordered],
+        _mark("bar", color=colour),
+        _mark("text", {"text": _number("n", format=",")}, align="left", dx=4, color="#4a5568"),
+        step=22,
+        x=_number("n", title=_more(unit, len(counts) - len(ordered)), axis=bare),
+        y=_name("name", title=None, sort=[name for name, _ in ordered], axis={"labelLimit": 260}),
+        tooltip=[_name("name"), _number("n", format=",", title=unit)],
     )
-    numbers = drawn.mark_text(align="left", dx=4, color="#4a5568").encode(text=alt.Text("n:Q", format=","))
-    return _styled(drawn.mark_bar(color=colour) + numbers)
 
 
-def histogram(values: Sequence[float], unit: str, *, bins: int = 30) -> Any:
+def histogram(values: Sequence[float], unit: str, *, bins: int = 30) -> Spec:
     """How values are spread; the dearest hundredth is one last bin, so that a single slip does not flatten the rest."""
-    import altair as alt
+    import numpy as np
 
     finite = np.array([value for value in values if math.isfinite(value)])
     top = float(np.quantile(finite, 0.99)) if len(finite) else 1.0
@@ -133,48 +135,37 @@ def histogram(values: Sequence[float], unit: str, *, bins: int = 30) -> Any:
         {"low": float(low), "high": float(high), "n": int(n)}
         for low, high, n in zip(edges[:-1], edges[1:], counts, strict=True)
     ]
-    return _styled(
-        alt.Chart(_data(rows))
-        .mark_bar(color=BLUE)
-        .encode(
-            x=alt.X("low:Q", bin="binned", title=f"{unit} (the last bar: {top:,.2f} and more)"),
-            x2="high:Q",
-            y=alt.Y("n:Q", title="products"),
-            tooltip=[alt.Tooltip(f"{name}:Q", format=",.2f") for name in ("low", "high")] + ["n:Q"],
-        ),
-        step=0,
+    return _chart(
+        rows,
+        _mark("bar", color=BLUE),
+        x=_number("low", bin="binned", title=f"{unit} (the last bar: {top:,.2f} and more)"),
+        x2={"field": "high"},
+        y=_number("n", title="products"),
+        tooltip=[*(_number(name, format=",.2f") for name in ("low", "high")), _number("n")],
     )
 
 
-def points(found: Sequence[Mapping[str, Any]]) -> Any:
-    """Places on a map, one colour a group; the groups beyond the largest ones are grey together."""
-    import altair as alt
-
-    counts: dict[str, int] = {}
-    for point in found:
-        counts[point["group"]] = counts.get(point["group"], 0) + 1
-    named = sorted(counts, key=lambda group: -counts[group])[: len(MUTED)]
+def points(found: Sequence[Mapping[str, Any]]) -> Spec:
+    """Places on a map that the mouse moves, one colour a group; groups beyond the largest ones are grey together."""
+    counts = Counter(point["group"] for point in found)
+    named = [group for group, _ in counts.most_common(len(MUTED))]
     rows = [dict(point) | {"group": point["group"] if point["group"] in named else "others"} for point in found]
-    shown = [*named, *(["others"] if len(counts) > len(named) else [])]
-    colours = alt.Scale(domain=shown, range=[*MUTED[: len(named)], PALE])
-    bare = {"axis": None, "scale": alt.Scale(zero=False, nice=False, padding=12)}
-    chart = (
-        alt.Chart(_data(rows))
-        .mark_circle(size=55, opacity=0.8)
-        .encode(
-            x=alt.X("x:Q", **bare),
-            y=alt.Y("y:Q", **bare),
-            color=alt.Color("group:N", title=None, scale=colours, legend=alt.Legend(orient="right", labelLimit=200)),
-            tooltip=["title:N", "product_id:N", "group:N"],
-        )
+    colours = dict(zip(named, MUTED, strict=False)) | ({"others": PALE} if len(counts) > len(named) else {})
+    bare = {"axis": None, "scale": {"zero": False, "nice": False, "padding": 12}}
+    moved = {"name": "moved", "select": {"type": "interval", "encodings": ["x", "y"]}, "bind": "scales"}
+    return _chart(
+        rows,
+        _mark("circle", size=55, opacity=0.8) | {"params": [moved]},
+        height=520,
+        x=_number("x", **bare),
+        y=_number("y", **bare),
+        color=_colours("group", colours, orient="right", labelLimit=200),
+        tooltip=[_name("title"), _name("product_id"), _name("group")],
     )
-    return chart.properties(height=520).configure_view(stroke=None).interactive()
 
 
-def tail(curve: Sequence[Mapping[str, float | None]], head: Sequence[Mapping[str, float]], *, what: str) -> Any:
+def tail(curve: Sequence[Mapping[str, float | None]], head: Sequence[Mapping[str, float]], *, what: str) -> Spec:
     """How often things occur, beside both laws, on logarithmic axes; below, what the top share makes of all events."""
-    import altair as alt
-
     rows = [
         {"at least": point["at least"], "items": point[name], "of": "seen" if name == "items" else name}
         for point in curve
@@ -182,28 +173,30 @@ def tail(curve: Sequence[Mapping[str, float | None]], head: Sequence[Mapping[str
         if (point[name] or 0) > 1e-9  # the logarithm of nothing
     ]
     least = min((point["items"] or 1 for point in curve), default=1e-9) / 3
-    log = alt.Scale(type="log", domainMin=least, domainMax=1, clamp=True)
-    colours = alt.Scale(domain=["seen", "power law", "truncated power law"], range=[GREY, RED, BLUE])
-    reached = alt.Chart(_data(rows)).encode(
-        x=alt.X("at\\ least:Q", title=f"events of one {what}, at least", scale=alt.Scale(type="log")),
-        y=alt.Y("items:Q", title="share of all", scale=log, axis=alt.Axis(format="~g")),
-        color=alt.Color("of:N", title=None, scale=colours, legend=alt.Legend(orient="top")),
-        tooltip=["of:N", "at\\ least:Q", alt.Tooltip("items:Q", format=".3g")],
-    )
-    laws = reached.transform_filter("datum.of != 'seen'").mark_line(clip=True, strokeWidth=2)
-    seen = reached.transform_filter("datum.of == 'seen'").mark_point(filled=True, size=24, opacity=0.9)
-    percent = alt.Axis(format="~%")
-    made = alt.Chart(_data([dict(point) for point in head])).mark_line(color=BLUE, point=True).encode(
-        x=alt.X("top:Q", title=f"the most frequent share, by {what}", scale=alt.Scale(type="log"), axis=percent),
-        y=alt.Y("events:Q", title="of all events", scale=alt.Scale(domain=[0, 1]), axis=percent),
-        tooltip=[alt.Tooltip("top:Q", format=".2%"), "items:Q", alt.Tooltip("events:Q", format=".1%")],
+    log, percent = {"type": "log"}, {"format": "~%"}
+    reached = _view(
+        rows,
+        _mark("line", clip=True, strokeWidth=2) | {"transform": [{"filter": "datum.of != 'seen'"}]},
+        _mark("point", filled=True, size=24, opacity=0.9) | {"transform": [{"filter": "datum.of == 'seen'"}]},
+        height=220,
+        x=_number("at least", title=f"events of one {what}, at least", scale=log),
+        y=_number("items", title="share of all", axis={"format": "~g"},
+                  scale={**log, "domainMin": least, "domainMax": 1, "clamp": True}),
+        color=_colours("of", {"seen": GREY, "power law": RED, "truncated power law": BLUE}),
+        tooltip=[_name("of"), _number("at least"), _number("items", format=".3g")],
     )  # fmt: skip
-    height = {"height": 220}
-    stacked = alt.vconcat((laws + seen).properties(**height), made.properties(**height))
-    return stacked.configure_view(stroke=None).configure_axis(labelFontSize=12, titleFontSize=12, gridColor="#edf2f7")
+    made = _view(
+        [dict(point) for point in head],
+        _mark("line", color=BLUE, point=True),
+        height=220,
+        x=_number("top", title=f"the most frequent share, by {what}", scale=log, axis=percent),
+        y=_number("events", title="of all events", scale={"domain": [0, 1]}, axis=percent),
+        tooltip=[_number("top", format=".2%"), _number("items"), _number("events", format=".1%")],
+    )
+    return _styled({"vconcat": [reached, made]})
 
 
-def page(chart: Any, *, title: str, width_px: int = 860) -> str:
+def page(chart: Spec, *, title: str, width_px: int = 860) -> str:
     """A chart as one self-contained page that answers the mouse: Vega is inside, and nothing is requested.
 
     vl_convert writes a specification into the script as it is, so that a title "</script>..." would end it and begin
@@ -225,7 +218,7 @@ def page(chart: Any, *, title: str, width_px: int = 860) -> str:
     return bundled.replace("<head>", f"<head>{head}", 1)
 
 
-def png(chart: Any, *, width_px: int = 640, scale: float = 2.0) -> bytes:
+def png(chart: Spec, *, width_px: int = 640, scale: float = 2.0) -> bytes:
     """A chart as a picture, for README and terminals."""
     import vl_convert
 
@@ -233,15 +226,11 @@ def png(chart: Any, *, width_px: int = 640, scale: float = 2.0) -> bytes:
     return rendered
 
 
-def _wide(chart: Any, width_px: int) -> dict[str, Any]:
+def _wide(chart: Spec, width_px: int) -> Spec:
     """The specification of a chart so wide; of charts above one another, of each."""
-    if not hasattr(chart, "vconcat"):
-        found: dict[str, Any] = chart.properties(width=width_px).to_dict()
-        return found
-    wide = chart.copy(deep=False)
-    wide.vconcat = [part.properties(width=width_px) for part in chart.vconcat]
-    told: dict[str, Any] = wide.to_dict()
-    return told
+    if "vconcat" not in chart:
+        return chart | {"width": width_px}
+    return chart | {"vconcat": [part | {"width": width_px} for part in chart["vconcat"]]}
 
 
 def _more(unit: str, left_out: int) -> str:
@@ -262,12 +251,39 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _data(rows: list[dict[str, Any]]) -> Any:
-    import altair as alt
+def _number(column: str, **how: Any) -> Spec:
+    """A column of numbers, and how it is shown. Columns have names of ours: Vega reads dots and brackets as a path."""
+    return {"field": column, "type": "quantitative", **how}
 
-    return alt.Data(values=rows)
+
+def _name(column: str, **how: Any) -> Spec:
+    """A column of names, and how it is shown."""
+    return {"field": column, "type": "nominal", **how}
 
 
-def _styled(chart: Any, *, step: int = 22) -> Any:
-    sized = chart.properties(height={"step": step, "for": "position"} if step else 180)
-    return sized.configure_view(stroke=None).configure_axis(labelFontSize=12, titleFontSize=12, gridColor="#edf2f7")
+def _colours(column: str, colours: Mapping[str, str], *, orient: str = "top", **legend: Any) -> Spec:
+    """A column whose values have these colours, and where its legend stands."""
+    scale = {"domain": [*colours], "range": [*colours.values()]}
+    return _name(column, title=None, scale=scale, legend={"orient": orient, **legend})
+
+
+def _mark(kind: str, own: Spec | None = None, **look: Any) -> Spec:
+    """A mark for every row, with the encoding that is its own."""
+    return {"mark": {"type": kind, **look}, "encoding": own or {}}
+
+
+def _view(rows: list[Spec], *marks: Spec, height: Any, **shared: Any) -> Spec:
+    """Rows, and marks over one another that share an encoding."""
+    return {"data": {"values": rows}, "height": height, "encoding": shared, "layer": list(marks)}
+
+
+def _chart(rows: list[Spec], *marks: Spec, step: int = 0, height: int = 180, **shared: Any) -> Spec:
+    """A chart so high, or with `step` pixels for each of its bars."""
+    return _styled(_view(rows, *marks, height={"step": step, "for": "position"} if step else height, **shared))
+
+
+def _styled(view: Spec) -> Spec:
+    """The look of every chart; $schema says what it is: a card's chart stays blank without."""
+    axis = {"labelFontSize": 12, "titleFontSize": 12, "gridColor": "#edf2f7"}
+    schema = "https://vega.github.io/schema/vega-lite/v6.json"
+    return {"$schema": schema, **view, "config": {"view": {"stroke": None}, "axis": axis}}

@@ -23,7 +23,7 @@ def show(store: Store, shop: str) -> None:
     most = number.selectbox("Products", MOST, index=1, key="map-most")
     prompts = tuple(dict.fromkeys(part.strip() for part in said.split(",") if part.strip()))[:12]
     found = _map(opened.release.manifest_sha256, prompts, most, opened)
-    st.altair_chart(plots.points([vars(point) for point in found.points]), width="stretch")
+    st.vega_lite_chart(spec=plots.points([vars(point) for point in found.points]), width="stretch")
     st.caption(f"{len(found.points):,} products by {found.method}. Near means alike; far apart means nothing.")
     if found.silhouette is not None:
         st.caption(f"In the space itself the groups are apart by {found.silhouette:.2f} (silhouette, -1 to 1).")

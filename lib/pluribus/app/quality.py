@@ -59,7 +59,7 @@ def _scores(own: Store, shop: str) -> None:
     found = evaluate.scores_of(opened)
     telling = {name: score for name, score in found.items() if name.endswith(TELLING) and "macro" not in name}
     if telling:
-        st.altair_chart(plots.scores(telling), width="stretch")
+        st.vega_lite_chart(spec=plots.scores(telling), width="stretch")
     with st.expander("Every score, and what was not measured"):
         looks.table(
             [{name: cell for name, cell in row.items() if name != "live release"} for row in plots.score_rows(found)]

@@ -108,11 +108,11 @@ def boxes(values: Mapping[str, tuple[str, str]]) -> Any:
     return Table([[ValueBox(title=name, value=value, theme=theme) for name, (value, theme) in values.items()]])
 
 
-def chart(drawn: Any) -> Any:
+def chart(drawn: dict[str, Any]) -> Any:
     """A chart of `plots`."""
     from metaflow.cards import VegaChart
 
-    return VegaChart(drawn.to_dict())
+    return VegaChart(drawn)
 
 
 def commands(lines: Mapping[str, str]) -> Any:
