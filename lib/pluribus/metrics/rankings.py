@@ -7,7 +7,7 @@ import numpy as np
 
 DEPTH = 10  # places looked at one by one
 BLOCK, CHUNK = 1_024, 4_096  # queries and items at a time: 16 MiB of scores
-SCORES = 8_000_000  # held at a time where each query wants all of its own
+SCORES = 8_000_000  # held at a time where each query wants all of its own, or all are looked at twice
 TIE = 1e-6  # a float32 cosine's own rounding: a right item must be better than that to count as better
 
 
@@ -99,7 +99,6 @@ def _block(
     top = np.zeros((len(queries), depth), dtype=np.int64)
     scores = np.full((len(queries), depth), -np.inf, dtype=np.float32)
     starts = range(0, len(gallery), CHUNK)
-    found: np.ndarray | None = None
 
     def look(start: int) -> np.ndarray:
         seen: np.ndarray = queries @ gallery[start : start + CHUNK].astype(np.float32).T
@@ -108,12 +107,11 @@ def _block(
         np.maximum.at(best, rows[here], seen[rows[here], items[here] - start])
         return seen
 
-    for start in starts:
-        found = look(start)
-        _keep_best(top, scores, found, start)
+    held = [look(start) for start in starts] if len(queries) * len(gallery) <= SCORES else None
+    for start, seen in zip(starts, held or map(look, starts), strict=True):
+        _keep_best(top, scores, seen, start)
     above = np.zeros(len(queries))
-    for start in starts:
-        seen = found if len(starts) == 1 and found is not None else look(start)
+    for seen in held or map(look, starts):
         above += (seen > best[:, None]).sum(axis=1)
     return 1 + above, top, scores
 
