@@ -17,6 +17,7 @@ from typing import IO, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pluribus.errors import ReleaseError
 
@@ -197,37 +198,40 @@ def _numbers(coded: pa.DictionaryArray) -> np.ndarray:
 def _lexicon(blocks: list[tuple[pa.Array, np.ndarray]], lengths: np.ndarray, file: IO[bytes], folder: Path) -> Lexicon:
     """All that the blocks said, in one; mapped from files of this folder, which may go.
 
-    lengths  [texts] int32, how many words each has    file  what `_read` wrote
+    lengths  [texts] int32, how many words each has    file  what `_read` wrote of these blocks
     """
     if not blocks:
         return Lexicon(len(lengths), "", np.zeros(0, np.float32), np.zeros(0, np.int32), np.zeros(1, np.int64))
-    coded = pa.chunked_array([known for known, _ in blocks]).dictionary_encode()
-    known = coded.chunk(0).dictionary  # every chunk has all of them
-    starts = np.zeros(len(known) + 1, np.int64)
-    for part, (_, n_texts) in zip(coded.chunks, blocks, strict=True):
-        starts[1 + _numbers(part)] += n_texts
+    spelled, numbers = _numbered([known for known, _ in blocks])
+    starts = np.zeros(spelled.count("\n") + 2, np.int64)
+    for part, (_, n_texts) in zip(numbers, blocks, strict=True):
+        starts[part + 1] += n_texts
     starts.cumsum(out=starts)
     worth, texts = (
         np.memmap(folder / kind.__name__, kind, "w+", shape=(int(starts[-1]),)) for kind in (np.float32, np.int32)
     )
     filled = starts[:-1].copy()
-    for part, (_, n_texts) in zip(coded.chunks, blocks, strict=True):
-        numbers = _numbers(part)
+    for part, (_, n_texts) in zip(numbers, blocks, strict=True):
         text, times = np.fromfile(file, np.int32, 2 * int(n_texts.sum())).reshape(2, -1)
-        place = np.repeat(filled[numbers] - n_texts.cumsum() + n_texts, n_texts) + np.arange(len(text))
-        idf = _idf(len(lengths), starts[numbers + 1] - starts[numbers]).astype(np.float32)
+        place = np.repeat(filled[part] - n_texts.cumsum() + n_texts, n_texts) + np.arange(len(text))
+        idf = _idf(len(lengths), starts[part + 1] - starts[part]).astype(np.float32)
         relative = lengths[text] / lengths.mean()
         texts[place] = text
         worth[place] = np.repeat(idf, n_texts) * (times / (K1 * ((1 - B) + B * relative) + times))
-        filled[numbers] += n_texts
-    return Lexicon(len(lengths), _spelled(known), worth, texts, starts)
+        filled[part] += n_texts
+    return Lexicon(len(lengths), spelled, worth, texts, starts)
 
 
-def _spelled(known: pa.Array) -> str:
-    """A column by `_column` as text, without the end of its last line."""
-    _, offsets, flat = known.buffers()
-    end = int(np.frombuffer(offsets, np.int32, 1, 4 * len(known))[0]) - 1
-    return str(memoryview(flat)[:end], "utf-8")
+def _numbered(known: list[pa.Array]) -> tuple[str, list[np.ndarray]]:
+    """The words of all blocks, each once, a line each; and which of them the words of each block are, int32.
+
+    (Arrow's own pool would keep the 200 MB that a table of two million words takes while it grows.)
+    """
+    coded = pc.dictionary_encode(pa.chunked_array(known), memory_pool=pa.system_memory_pool())
+    every = coded.chunk(0).dictionary  # every chunk has all of them
+    _, offsets, flat = every.buffers()
+    end = int(np.frombuffer(offsets, np.int32, 1, 4 * len(every))[0]) - 1  # the last line needs no end
+    return str(memoryview(flat)[:end], "utf-8"), [_numbers(part) for part in coded.chunks]
 
 
 def load(path: Path, *, n: int) -> Lexicon:
