@@ -8,9 +8,9 @@ fingerprint is part of the path, so vectors of two models can never mix.
 """
 
 import hashlib
+import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import compress
 from pathlib import Path
 
 import numpy as np
@@ -56,24 +56,30 @@ class Shelf:
                 self._kept[part] = found
         return found
 
-    def missing(self, keys: Sequence[bytes]) -> list[bytes]:
-        """Those of `keys` that have no vector yet, each once, in order."""
-        return list(compress(keys, self.lacking(keys_column(keys))[0]))
+    def holds(self, keys: pa.Array) -> np.ndarray:
+        """Which of `keys` have a vector [n]."""
+        found = np.zeros(len(keys), bool)
+        for part in self._parts:
+            found |= _bits(pc.is_in(keys, value_set=self._keys_in(part)))
+        return found
 
     def lacking(self, keys: pa.Array) -> tuple[np.ndarray, int]:
         """Which of `keys` [n] have no vector yet, only the first of its like; and how many different ones have one.
 
-        Keys are sorted and those of the shelf, part by part, sought in them: a set of either takes four times the room.
+        Keys are ordered, not copied, and those of the shelf, part by part, sought in them: a set of either takes four
+        times the room.
         """
-        order = np.argsort(_flat(keys), kind="stable")
-        ordered = _flat(keys)[order]
+        flat = _flat(keys)
+        order = np.argsort(flat, kind="stable")
         first = np.ones(len(keys), bool)
-        first[1:] = ordered[1:] != ordered[:-1]
+        for start in range(1, len(keys), READ_ROWS):
+            piece = flat[order[start - 1 : start + READ_ROWS]]
+            first[start : start + READ_ROWS] = piece[1:] != piece[:-1]
         lacks = first.copy()
         for part in self._parts if len(keys) else ():
             there = np.sort(_flat(tables.read(part, ["key"])["key"].combine_chunks()))
-            at = np.searchsorted(ordered, there)
-            lacks[at[ordered[np.minimum(at, len(keys) - 1)] == there]] = False
+            at = np.searchsorted(flat, there, sorter=order)
+            lacks[at[flat[order[np.minimum(at, len(keys) - 1)]] == there]] = False
         found = np.zeros(len(keys), bool)
         found[order[lacks]] = True
         return found, int(first.sum() - lacks.sum())
@@ -214,6 +220,15 @@ def keys_column(keys: Iterable[bytes]) -> pa.Array:
     for key in keys:
         flat += key
     return pa.Array.from_buffers(pa.binary(32), len(flat) // 32, [None, pa.py_buffer(flat)])
+
+
+def mapped_keys(keys: Iterable[bytes]) -> pa.Array:
+    """The same for very many: mapped from a file that has no name any more, so that the kernel may drop them."""
+    with tempfile.TemporaryFile() as file:
+        file.writelines(keys)
+        file.flush()
+        flat = np.memmap(file, np.uint8, "r") if file.tell() else np.zeros(0, np.uint8)
+    return _fixed(flat.reshape(-1, 32))
 
 
 def _flat(keys: pa.Array) -> np.ndarray:
