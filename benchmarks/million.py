@@ -28,11 +28,12 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import report
 
-from pluribus import build, embed, evaluate, ingest, models, publish, releases, search, settings, validate
+from pluribus import build, embed, evaluate, indexes, ingest, models, publish, releases, search, settings, validate
 from pluribus.manifests import File
 from pluribus.records import Feed, Fusion, Gate, Images, Index, Limits
 from pluribus.store import open_store
@@ -40,7 +41,8 @@ from pluribus.store import open_store
 ROOT = Path(__file__).resolve().parents[1]
 DELIVERY = ("ingest", "validate", "embed", "build", "evaluate", "publish")
 STAGES = (*DELIVERY, "search", *(f"{name}, again" for name in DELIVERY))
-SHOWN = {"build": ("recall", "why"), "evaluate": ("verdict", "compared"), "search": ("found",)}  # of a stage's notes
+#: Of the notes of a stage.
+SHOWN = {"build": ("recall", "why", "index began"), "evaluate": ("verdict", "compared"), "search": ("found",)}
 FEEDS = ("feed.csv", "again.csv")
 CHANGED = 0.01  # of the products, in the second delivery: another title and price
 SHOP = "million"
@@ -106,6 +108,16 @@ def table(small: dict[str, Any], large: dict[str, Any]) -> str:
         for peak in ("peak MB", "with files MB"):
             cells += [f"{few[peak]:,}", f"{many[peak]:,}", f"{many[peak] / few[peak]:.1f}×"]
         lines.append("| " + " | ".join(cells) + " |")
+        if few.get("before index MB"):
+            before = [of_it["before index MB"] for of_it in (few, many)]
+            cells = [
+                f"{name}: before its index",
+                *4 * [""],
+                *map(str, before),
+                f"{before[1] / before[0]:.1f}×",
+                *3 * [""],
+            ]
+            lines.append("| " + " | ".join(cells) + " |")
     made, judged = large["build"], large["evaluate, again"]
     said = f"Index: {made['why']}; recall@10 {made['recall']}; verdict beside the live release: {judged['verdict']}"
     said += f", {len(judged['compared'])} comparisons."
@@ -126,23 +138,25 @@ def of(folder: Path, n_products: int) -> dict[str, dict[str, Any]]:
         command = [sys.executable, "-W", "ignore", __file__, "--stage", name, "--folder", str(folder)]
         began = time.perf_counter()
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
-            peak_mb = anonymous_mb(child)
-            told = child.communicate()[0]
+            seen = anonymous_mb(child)
+            told = json.loads(child.communicate()[0] or "{}")
         assert child.returncode == 0, f"{name} failed"
-        found[name] = json.loads(told) | {"peak MB": peak_mb, "wall s": round(time.perf_counter() - began, 1)}
+        found[name] = told | {"peak MB": max(seen.values()), "wall s": round(time.perf_counter() - began, 1)}
+        if began_index := told.get("index began"):
+            found[name]["before index MB"] = max(mb for at, mb in seen.items() if at < began_index)
         print(json.dumps({"products": n_products, "stage": name, **found[name]}), flush=True)
         kept.write_text(json.dumps(found))
     return found
 
 
-def anonymous_mb(child: subprocess.Popen[str]) -> int:
-    """The most anonymous memory of a process, until it ends."""
-    most_kb, status = 0, Path(f"/proc/{child.pid}/status")
+def anonymous_mb(child: subprocess.Popen[str]) -> dict[float, int]:
+    """The anonymous memory of a process at moments (`time.monotonic`) until it ends."""
+    found, status = {time.monotonic(): 0}, Path(f"/proc/{child.pid}/status")
     while child.poll() is None:
         lines = [line for line in status.read_text().splitlines() if line.startswith("RssAnon:")]
-        most_kb = max([most_kb, *(int(line.split()[1]) for line in lines)])
+        found |= {time.monotonic(): int(line.split()[1]) // 1024 for line in lines}
         time.sleep(0.01)
-    return most_kb // 1024
+    return found
 
 
 def feed(path: Path, n_products: int, again: bool) -> None:
@@ -194,8 +208,14 @@ class Work:
         embed.embed(self.own, products_key=self.notes["products"], encoder=Generated, **self.asked)
 
     def build(self) -> None:
+        def noted(*given: Any, **named: Any) -> indexes.Built:
+            self.notes["index began"] = time.monotonic()
+            return wanted(*given, **named)
+
+        wanted = indexes.build
         how = {"products_key": self.notes["products"], "fusion": Fusion(), "index": Index()}
-        made = build.build(self.own, release=self.release, **how, **self.asked)
+        with mock.patch.object(indexes, "build", noted):
+            made = build.build(self.own, release=self.release, **how, **self.asked)
         files = {file: vars(of_it) for file, of_it in made.files.items()}
         self.notes |= {"files": files, "recall": made.recall, "why": made.why}
 
