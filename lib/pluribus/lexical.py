@@ -17,7 +17,6 @@ from typing import IO, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pluribus.errors import ReleaseError
 
@@ -26,6 +25,7 @@ from pluribus.errors import ReleaseError
 K1, B = 1.0, 0.4
 ARRAYS = ("worth", "texts", "starts")
 BLOCK = 10_000  # texts at a time
+GROUPS = 16
 SPELT = 5  # letters at least: shorter words have too many neighbours to be read as one of them
 _WORD = re.compile(r"\w+")
 
@@ -203,6 +203,7 @@ def _lexicon(blocks: list[tuple[pa.Array, np.ndarray]], lengths: np.ndarray, fil
     if not blocks:
         return Lexicon(len(lengths), "", np.zeros(0, np.float32), np.zeros(0, np.int32), np.zeros(1, np.int64))
     spelled, numbers = _numbered([known for known, _ in blocks])
+    pa.default_memory_pool().release_unused()  # Arrow keeps what it freed
     starts = np.zeros(spelled.count("\n") + 2, np.int64)
     for part, (_, n_texts) in zip(numbers, blocks, strict=True):
         starts[part + 1] += n_texts
@@ -223,15 +224,33 @@ def _lexicon(blocks: list[tuple[pa.Array, np.ndarray]], lengths: np.ndarray, fil
 
 
 def _numbered(known: list[pa.Array]) -> tuple[str, list[np.ndarray]]:
-    """The words of all blocks, each once, a line each; and which of them the words of each block are, int32.
+    """The words of all blocks, each once and as first said, a line each; and which of them each block's are, int32.
 
-    (Arrow's own pool would keep the 200 MB that a table of two million words takes while it grows.)
+    They are told apart in some groups, by the sum of their bytes: Arrow's table of two million words takes 200 MB.
     """
-    coded = pc.dictionary_encode(pa.chunked_array(known), memory_pool=pa.system_memory_pool())
-    every = coded.chunk(0).dictionary  # every chunk has all of them
-    _, offsets, flat = every.buffers()
-    end = int(np.frombuffer(offsets, np.int32, 1, 4 * len(every))[0]) - 1  # the last line needs no end
-    return str(memoryview(flat)[:end], "utf-8"), [_numbers(part) for part in coded.chunks]
+    every = pa.concat_arrays(known)
+    starts, flat = (np.frombuffer(of, kind) for of, kind in zip(every.buffers()[1:], (np.int32, np.uint8), strict=True))
+    group = np.add.reduceat(flat[: starts[len(every)]], starts[: len(every)], dtype=np.uint8) % GROUPS
+    first = np.empty(len(every), np.int32)  # where the same word stands first
+    for one in np.unique(group):
+        at = np.flatnonzero(group == one)
+        numbers = _numbers(_taken(every, at).dictionary_encode())
+        new = np.diff(np.maximum.accumulate(numbers), prepend=-1) > 0
+        first[at] = at[new][numbers]
+    new = first == np.arange(len(every), dtype=np.int32)
+    numbers = (np.cumsum(new, dtype=np.int32) - 1)[first]
+    return _spelled(_taken(every, np.flatnonzero(new))), np.split(numbers, np.cumsum([*map(len, known)])[:-1])
+
+
+def _taken(column: pa.Array, places: np.ndarray) -> pa.Array:
+    """Some of a column; numbers made by `pa.array` would import pandas."""
+    return column.take(pa.Array.from_buffers(pa.int64(), len(places), [None, pa.py_buffer(places)]))
+
+
+def _spelled(known: pa.Array) -> str:
+    """A column by `_column` as text; its last line needs no end."""
+    _, offsets, flat = known.buffers()
+    return str(memoryview(flat)[: np.frombuffer(offsets, np.int32)[len(known)] - 1], "utf-8")
 
 
 def load(path: Path, *, n: int) -> Lexicon:
