@@ -11,7 +11,6 @@ from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
@@ -24,7 +23,7 @@ from pluribus.errors import ReleaseError
 #: little (b below bm25s' 0.75) and a repeated word too (k1 below its 1.5).
 K1, B = 1.0, 0.4
 ARRAYS = ("worth", "texts", "starts")
-BLOCK = 10_000  # texts at a time
+BLOCK = 200_000  # words at a time, as Python objects 15 MB
 GROUPS = 16
 SPELT = 5  # letters at least: shorter words have too many neighbours to be read as one of them
 _WORD = re.compile(r"\w+")
@@ -151,34 +150,38 @@ def build(texts: Iterable[str]) -> Lexicon:
     """
     lengths: array[int] = array("i")
     with tempfile.TemporaryDirectory(prefix="pluribus-") as folder, (Path(folder) / "said").open("w+b") as file:
-        blocks = [_read(block, lengths, file) for block in _blocks(iter(texts))]
+        blocks = []
+        for said, n_words in _blocks(texts):
+            blocks.append(_read(said, n_words, len(lengths), file))
+            lengths.extend(n_words)
         file.seek(0)
         spoken = [(known, n_texts) for known, n_texts in blocks if len(known)]  # Arrow drops pieces without rows
         return _lexicon(spoken, np.frombuffer(lengths, np.int32), file, Path(folder))
 
 
-def _blocks(texts: Iterator[str]) -> Iterator[list[str]]:
-    """Some texts at a time."""
-    while block := list(islice(texts, BLOCK)):
-        yield block
-
-
-def _read(block: list[str], lengths: "array[int]", file: IO[bytes]) -> tuple[pa.Array, np.ndarray]:
-    """The different words of these texts, and how many of the texts say each [words].
-
-    Appended are the number of words of each text to `lengths`, and to the file, word after word, the texts that say it
-    and how often: [2, pairs] int32.
-    """
-    n_before, said = len(lengths), list[str]()
-    for text in block:
+def _blocks(texts: Iterable[str]) -> Iterator[tuple[list[str], list[int]]]:
+    """The words of some texts at a time, and how many each text has."""
+    said, n_words = list[str](), list[int]()
+    for text in texts:
         found = words(text)
-        lengths.append(len(found))
         said += found
-    coded = _column(said).dictionary_encode()
-    of_text = np.repeat(np.arange(len(block)), np.frombuffer(lengths, np.int32)[n_before:])
-    pairs, times = np.unique_counts(_numbers(coded).astype(np.int64) * len(block) + of_text)
-    word, place = np.divmod(pairs, len(block))
-    np.stack([n_before + place, times]).astype(np.int32).tofile(file)
+        n_words.append(len(found))
+        if len(said) >= BLOCK:
+            yield said, n_words
+            said, n_words = [], []
+    yield said, n_words
+
+
+def _read(said: list[str], n_words: list[int], n_before: int, file: IO[bytes]) -> tuple[pa.Array, np.ndarray]:
+    """The different words of some texts, and how many of the texts say each [words].
+
+    Appended to the file are, word after word, the texts that say it and how often: [2, pairs] int32.
+    """
+    coded, n = _column(said).dictionary_encode(), max(1, len(n_words))
+    of_text = np.repeat(np.arange(len(n_words)), n_words)
+    pairs, times = np.unique_counts(_numbers(coded).astype(np.int64) * n + of_text)
+    word, text = np.divmod(pairs, n)
+    np.stack([n_before + text, times]).astype(np.int32).tofile(file)
     return coded.dictionary, np.bincount(word, minlength=len(coded.dictionary)).astype(np.int32)
 
 
@@ -187,7 +190,7 @@ def _column(said: list[str]) -> pa.Array:
     flat = "".join([f"{word}\n" for word in said]).encode()
     ends = np.flatnonzero(np.frombuffer(flat, np.uint8) == ord("\n")) + 1
     offsets = np.concatenate([[0], ends]).astype(np.int32)
-    return pa.Array.from_buffers(pa.string(), len(said), [None, pa.py_buffer(offsets), pa.py_buffer(flat)])
+    return pa.Array.from_buffers(pa.string(), len(ends), [None, pa.py_buffer(offsets), pa.py_buffer(flat)])
 
 
 def _numbers(coded: pa.DictionaryArray) -> np.ndarray:
