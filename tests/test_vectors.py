@@ -47,10 +47,18 @@ def test_what_lacks_a_vector_is_told_once_and_the_rest_counted(store: Store) -> 
 
 
 def test_equal_keys_are_told_wherever_a_piece_ends(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vectors, "READ_ROWS", 3)
+    monkeypatch.setattr(vectors, "KEPT_KEYS", 3)
     said = [f"{n // 2}" for n in range(40)]
     lacking, known = vectors.Shelf(store, "model1", 16).lacking(vectors.keys_column(keys(*said)))
     assert (lacking.tolist(), known) == ([True, False] * 20, 0)
+
+
+def test_keys_that_begin_alike_are_told_apart(store: Store) -> None:
+    alike = [bytes(8) + bytes([n]) + bytes(23) for n in range(4)]
+    shelf = vectors.Shelf(store, "model1", 16)
+    shelf.add(alike[1:3], some(2))
+    for of, expected in ((alike, [True, False, False, True]), (alike[3:], [True]), (alike[1:2], [False])):
+        assert shelf.lacking(vectors.keys_column(of))[0].tolist() == expected
 
 
 def test_keys_that_end_in_zeros_are_keys_like_others(store: Store) -> None:

@@ -9,7 +9,7 @@ fingerprint is part of the path, so vectors of two models can never mix.
 
 import hashlib
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,20 +66,18 @@ class Shelf:
     def lacking(self, keys: pa.Array) -> tuple[np.ndarray, int]:
         """Which of `keys` [n] have no vector yet, only the first of its like; and how many different ones have one.
 
-        Keys are ordered, not copied, and those of the shelf, part by part, sought in them: a set of either takes four
-        times the room.
+        Keys are sorted and those of the shelf, part by part, sought in them: a set of either takes four times the room.
         """
-        flat = _flat(keys)
-        order = np.argsort(flat, kind="stable")
+        order = np.argsort(_flat(keys), kind="stable")
+        pieces = (_flat(keys)[order[start : start + KEPT_KEYS]] for start in range(0, len(keys), KEPT_KEYS))
+        ordered = _flat(mapped_keys(map(np.ndarray.tobytes, pieces)))
         first = np.ones(len(keys), bool)
-        for start in range(1, len(keys), READ_ROWS):
-            piece = flat[order[start - 1 : start + READ_ROWS]]
-            first[start : start + READ_ROWS] = piece[1:] != piece[:-1]
-        lacks = first.copy()
+        first[1:] = ordered[1:] != ordered[:-1]
+        lacks, place = first.copy(), _places(ordered)
         for part in self._parts if len(keys) else ():
             there = np.sort(_flat(tables.read(part, ["key"])["key"].combine_chunks()))
-            at = np.searchsorted(flat, there, sorter=order)
-            lacks[at[flat[order[np.minimum(at, len(keys) - 1)]] == there]] = False
+            at = place(there)
+            lacks[at[ordered[np.minimum(at, len(keys) - 1)] == there]] = False
         found = np.zeros(len(keys), bool)
         found[order[lacks]] = True
         return found, int(first.sum() - lacks.sum())
@@ -234,6 +232,18 @@ def mapped_keys(keys: Iterable[bytes]) -> pa.Array:
 def _flat(keys: pa.Array) -> np.ndarray:
     """Keys as numpy sorts and compares them; not for taking out, since it drops zeros at the end."""
     return np.frombuffer(keys.buffers()[1], "S32", len(keys), 32 * keys.offset)
+
+
+def _places(ordered: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """What tells where keys stand among ordered ones; by their first 8 bytes where those suffice: half the time."""
+    starts = _starts(ordered)
+    if ((starts[1:] == starts[:-1]) & (ordered[1:] != ordered[:-1])).any():
+        return lambda keys: np.searchsorted(ordered, keys)
+    return lambda keys: np.searchsorted(starts, _starts(keys))
+
+
+def _starts(keys: np.ndarray) -> np.ndarray:
+    return keys.view(">u8")[::4].astype(np.uint64)
 
 
 def column_of(numbers: np.ndarray) -> pa.Array:
