@@ -253,7 +253,7 @@ def stage(name: str, folder: Path) -> None:
     after = resource.getrusage(resource.RUSAGE_SELF)
     cpu_s = after.ru_utime + after.ru_stime - began.ru_utime - began.ru_stime
     shown = {key: work.notes[key] for key in SHOWN.get(verb, ())}
-    print(json.dumps({"CPU s": round(cpu_s, 1), "with files MB": after.ru_maxrss // 1024, **shown}))
+    print(json.dumps({"CPU s": round(cpu_s, 2), "with files MB": after.ru_maxrss // 1024, **shown}))
 
 
 if __name__ == "__main__":
