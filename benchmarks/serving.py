@@ -65,7 +65,7 @@ def make_shop(source: str, to: Path, n_products: int) -> None:
         vectors.write_space(here / vectors.SPACE, vectors.Space(**parts, **there), own.owner)
         tables.write(here / "products.parquet", rows.to_batches(), rows.schema, own.owner)
         (here / "index.faiss").write_bytes(built.data)
-        (here / "words.npz").write_bytes(lexical.build(texts.words(rows)).dump())
+        lexical.build(texts.words(rows)).write(here / "words.npz")
         for name in ("build.json", "evaluation.json"):
             shutil.copy(opened.release.path(name), here / name)
         files = {f.name: releases.add(own, release=release, name=f.name, data=f) for f in sorted(here.iterdir())}

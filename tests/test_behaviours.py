@@ -60,9 +60,6 @@ class Muddled:
                     found[i] = noise(found[:1], int.from_bytes(hashlib.sha256(key).digest()[:4]))[0]
         return found
 
-    def missing(self, keys: list[bytes]) -> list[bytes]:
-        return list(self.shelf.missing(keys))
-
 
 def column(exam: Exam, name: str) -> np.ndarray:
     return np.array(exam.release.rows[name].to_pylist())

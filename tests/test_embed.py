@@ -46,7 +46,8 @@ def new(store: Store, said: list[str], shots: list[str]) -> embed.New:
     shelf = vectors.Shelf(store, "f", 8)
     seen = {vectors.picture_key(name): (name, "") for name in names.values()}
     told = {vectors.text_key(text): text for text in said}
-    missing = set(shelf.missing([*seen, *told]))
+    there = shelf.holds(vectors.keys_column([*seen, *told]))
+    missing = {key for key, held in zip([*seen, *told], there, strict=True) if not held}
     lacking = [{key: what for key, what in of.items() if key in missing} for of in (seen, told)]
     return embed.New(store, shelf, lacking[0], lacking[1], len(seen) + len(told) - len(missing))
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from exams import SHOP, Bench, Seeing, Turned, altered, bench
 
-from pluribus import evaluate, releases
+from pluribus import evaluate, releases, vectors
 from pluribus.evaluate import gate as judging
 from pluribus.evaluate.exam import Exam
 from pluribus.records import Gate, Verdict
@@ -150,3 +150,13 @@ def test_a_wholly_new_catalog_is_compared_plainly_and_the_verdict_is_machine_rea
     judged = judging.judge(found.scores, [{"name": "hubs", "value": 0.1, "limit": 0.0, "passed": False}], [], must)
     (reason,) = judged.reasons
     assert (judged.outcome, reason.code, reason.of, reason.value, reason.limit) == ("fail", "BEHAVIOUR", "hubs", 0.1, 0)
+
+
+def test_only_titles_with_a_vector_on_both_shelves_are_asked(drawn: Bench, first: str) -> None:
+    live, exam = drawn.live(first), drawn.exam(first, gate=Gate(queries=N))
+    known = sorted({title for title in live.release.titles if title})[::2]
+    other = vectors.Shelf(drawn.store, "e" * 16, drawn.model.width)
+    other.add([vectors.text_key(title) for title in known], exam.look_up(known).astype(np.float32))
+    unseen = np.zeros(N, bool)  # else own titles would be asked too
+    compared, _ = judging.compare(altered(exam, has_image=unseen), replace(live, shelf=other))
+    assert compared[0].n == sum(title in known for title in live.release.titles) < N

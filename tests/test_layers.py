@@ -45,7 +45,6 @@ OWNERS = {
     "boto3": {"store"},
     "botocore": {"store"},
     "duckdb": {"tables"},
-    "bm25s": {"lexical"},
     "powerlaw": {"tails"},
     "faiss": {"indexes"},
     "great_expectations": {"validate"},

@@ -20,12 +20,17 @@ def keys(*texts: str) -> list[bytes]:
     return [vectors.text_key(text) for text in texts]
 
 
+def held(shelf: vectors.Shelf, of: list[bytes]) -> list[bool]:
+    found: list[bool] = shelf.holds(vectors.keys_column(of)).tolist()
+    return found
+
+
 def test_what_is_added_comes_back_in_any_order(store: Store) -> None:
     shelf = vectors.Shelf(store, "model1", 16)
     shelf.add(keys("a", "b"), some(2))
     shelf.add(keys("c"), some(1, seed=1))
     again = vectors.Shelf(store, "model1", 16)
-    assert again.missing(keys("x", "b", "x", "c")) == keys("x")
+    assert held(again, keys("x", "b", "x", "c")) == [False, True, False, True]
     found = again.get(keys("c", "a", "c", "b"))
     expected = np.concatenate([some(1, seed=1), some(2)[:1], some(1, seed=1), some(2)[1:]])
     np.testing.assert_allclose(found, expected, atol=1e-3)
@@ -35,22 +40,38 @@ def test_what_lacks_a_vector_is_told_once_and_the_rest_counted(store: Store) -> 
     shelf = vectors.Shelf(store, "model1", 16)
     shelf.add(keys("a", "b"), some(2))
     shelf.add(keys("c"), some(1))
-    lacking, known = shelf.lacking(vectors.keys_column(keys("x", "b", "x", "a", "b", "y")))
-    assert (lacking.tolist(), known) == ([True, False, False, False, False, True], 2)
-    assert shelf.missing([]) == []
+    for column in (vectors.keys_column, vectors.mapped_keys):
+        lacking, known = shelf.lacking(column(keys("x", "b", "x", "a", "b", "y")))
+        assert (lacking.tolist(), known) == ([True, False, False, False, False, True], 2)
+        assert shelf.lacking(column([]))[1] == 0 and held(shelf, []) == []
+
+
+def test_equal_keys_are_told_wherever_a_piece_ends(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vectors, "KEPT_KEYS", 3)
+    said = [f"{n // 2}" for n in range(40)]
+    lacking, known = vectors.Shelf(store, "model1", 16).lacking(vectors.keys_column(keys(*said)))
+    assert (lacking.tolist(), known) == ([True, False] * 20, 0)
+
+
+def test_keys_that_begin_alike_are_told_apart(store: Store) -> None:
+    alike = [bytes(8) + bytes([n]) + bytes(23) for n in range(4)]
+    shelf = vectors.Shelf(store, "model1", 16)
+    shelf.add(alike[1:3], some(2))
+    for of, expected in ((alike, [True, False, False, True]), (alike[3:], [True]), (alike[1:2], [False])):
+        assert shelf.lacking(vectors.keys_column(of))[0].tolist() == expected
 
 
 def test_keys_that_end_in_zeros_are_keys_like_others(store: Store) -> None:
     zeros, ones = bytes(32), b"\1" + bytes(31)
     shelf = vectors.Shelf(store, "model1", 16)
     shelf.add([zeros], some(1))
-    assert shelf.missing([ones, zeros]) == [ones]
+    assert held(shelf, [ones, zeros]) == [False, True]
 
 
 def test_another_model_sees_none_of_it(store: Store) -> None:
     vectors.Shelf(store, "model1", 16).add(keys("a"), some(1))
     other = vectors.Shelf(store, "model2", 16)
-    assert other.missing(keys("a")) == keys("a")
+    assert held(other, keys("a")) == [False]
     with pytest.raises(ReleaseError, match="1 vectors are not"):
         other.get(keys("a"))
 
@@ -65,7 +86,7 @@ def test_bad_vectors_never_reach_the_shelf(store: Store) -> None:
                 shelf.add(keys(*map(str, range(len(rows)))), rows)
     with pytest.raises(ModelError, match="width"):
         shelf.add(keys("a"), some(1)[:, :8])
-    assert vectors.Shelf(store, "model1", 16).missing(keys("a"))
+    assert held(vectors.Shelf(store, "model1", 16), keys("a")) == [False]
 
 
 def test_magnitudes_of_fp16_are_exact() -> None:

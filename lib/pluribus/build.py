@@ -60,7 +60,7 @@ def build(
         vectors.write_space(here / vectors.SPACE, space, store.owner)
         tables.write(here / "products.parquet", tables.batches(path, tables.BATCH_ROWS), SNAPSHOT, store.owner)
         said = (text for rows in _pieces(path) for text in texts.words(rows))
-        (here / "words.npz").write_bytes(lexical.build(said).dump())
+        lexical.build(said).write(here / "words.npz")
         built = indexes.build(index, space.fused, queries=queries)
         built.write(here / "index.faiss")
         (here / "build.json").write_text(json.dumps(_report(built, fusion, len(space.fused))))

@@ -87,7 +87,7 @@ def look(store: Store, *, products_key: str, model: Model, fingerprint: str) -> 
     contents, asked = _of_all_rows(path, model)
     wanted = partial(wanted_texts, path, asked, model)
     told = (vectors.text_key(text) for block in wanted() for text in block)
-    keys = vectors.keys_column(chain(contents, told))
+    keys = vectors.mapped_keys(chain(contents, told))
     lacking, known = shelf.lacking(keys)
     new_pictures = dict(compress(contents.items(), lacking))
     new_keys = keys.take(vectors.column_of(np.flatnonzero(lacking)[len(new_pictures) :]))
@@ -96,7 +96,7 @@ def look(store: Store, *, products_key: str, model: Model, fingerprint: str) -> 
 
 def _of_all_rows(path: Path, model: Model) -> tuple[dict[bytes, tuple[str, str]], list[str]]:
     """The pictures of all products, and the texts that an evaluation asks."""
-    rows = tables.read(path, ["title", "category", "colour", "pictures"])
+    rows = tables.unpacked(path, ["title", "category", "colour", "pictures"])
     contents = {vectors.picture_key(c): (c, "") for c in rows["pictures"].combine_chunks().flatten().to_pylist()}
     contents |= {change.key: (change.content, change.change) for change in probes.changed_pictures(rows)}
     return contents, probes.texts_asked(rows, model)

@@ -1,21 +1,21 @@
-"""Words: BM25 over a shop's own texts, for what vectors blur: names, numbers, brands. The only owner of bm25s.
+"""Words: BM25 over a shop's own texts, for what vectors blur: names, numbers, brands.
 
-bm25s scores every word of every text once, when a release is built; asking then adds up columns and needs no library.
+Every word of every text is scored once, when a release is built; asking then adds up columns.
 """
 
-import io
 import re
 import tempfile
 import unicodedata
 import zipfile
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
+import pyarrow as pa
 
 from pluribus.errors import ReleaseError
 
@@ -23,6 +23,8 @@ from pluribus.errors import ReleaseError
 #: little (b below bm25s' 0.75) and a repeated word too (k1 below its 1.5).
 K1, B = 1.0, 0.4
 ARRAYS = ("worth", "texts", "starts")
+BLOCK = 200_000  # words at a time, as Python objects 15 MB
+GROUPS = 16
 SPELT = 5  # letters at least: shorter words have too many neighbours to be read as one of them
 _WORD = re.compile(r"\w+")
 
@@ -115,15 +117,18 @@ class Lexicon:
 
     def idf(self, word: str) -> float:
         """How rare a word is among the texts, in nats."""
-        n_texts = self._n_texts(word)
-        return float(np.log(1 + (self.n - n_texts + 0.5) / (n_texts + 0.5)))
+        return float(_idf(self.n, self._n_texts(word)))
 
-    def dump(self) -> bytes:
+    def write(self, path: Path) -> None:
         """As one file of a release."""
-        buffer = io.BytesIO()
         spelled = np.frombuffer(self.spelled.encode(), dtype=np.uint8)
-        np.savez_compressed(buffer, n=self.n, worth=self.worth, texts=self.texts, starts=self.starts, words=spelled)
-        return buffer.getvalue()
+        with path.open("wb") as file:
+            np.savez_compressed(file, n=self.n, worth=self.worth, texts=self.texts, starts=self.starts, words=spelled)
+
+
+def _idf(n: int, n_texts: Any) -> Any:
+    """How rare words are that so many of n texts say."""
+    return np.log(1 + (n - n_texts + 0.5) / (n_texts + 0.5))
 
 
 def one_slip(a: str, b: str) -> bool:
@@ -137,45 +142,118 @@ def one_slip(a: str, b: str) -> bool:
     return len(a) + len(b) < 2 or (len(a) == len(b) == 1) or (len(a) == 2 and a == b[::-1])
 
 
-class _Said:
-    """Texts as the numbers of their words, held in one array: as a list each they take four times the room."""
-
-    def __init__(self) -> None:
-        self._words, self._ends = array("i"), array("q", [0])
-
-    def add(self, numbers: Iterable[int]) -> None:
-        """One more text."""
-        self._words.extend(numbers)
-        self._ends.append(len(self._words))
-
-    def __len__(self) -> int:
-        return len(self._ends) - 1
-
-    def __iter__(self) -> Iterator[Sequence[int]]:
-        return (self._words[start:end] for start, end in pairwise(self._ends))
-
-
 def build(texts: Iterable[str]) -> Lexicon:
-    """The lexicon of these texts."""
-    import bm25s
+    """The lexicon of these texts: BM25 as Lucene counts it (Kamphuis et al., ECIR 2020), to the bit what bm25s gives.
 
-    place: dict[str, int] = {}
-    said = _Said()
+    Some texts are read at a time; who says which word how often goes to a file, and from there to its place in the
+    lexicon, which is mapped. Held are the different words, and how many words each text has.
+    """
+    lengths: array[int] = array("i")
+    with tempfile.TemporaryDirectory(prefix="pluribus-") as folder, (Path(folder) / "said").open("w+b") as file:
+        blocks = []
+        for said, n_words in _blocks(texts):
+            blocks.append(_read(said, n_words, len(lengths), file))
+            lengths.extend(n_words)
+        file.seek(0)
+        spoken = [(known, n_texts) for known, n_texts in blocks if len(known)]  # Arrow drops pieces without rows
+        return _lexicon(spoken, np.frombuffer(lengths, np.int32), file, Path(folder))
+
+
+def _blocks(texts: Iterable[str]) -> Iterator[tuple[list[str], list[int]]]:
+    """The words of some texts at a time, and how many each text has."""
+    said, n_words = list[str](), list[int]()
     for text in texts:
-        said.add(place.setdefault(word, len(place)) for word in words(text))
-    if not place:
-        return Lexicon(len(said), "", np.zeros(0, np.float32), np.zeros(0, np.int32), np.zeros(1, np.int64))
-    spelled, numbers = "\n".join(place), range(len(place))
-    del place  # half of what a large shop's words take: bm25s asks for their numbers only
-    made = bm25s.BM25(k1=K1, b=B, method="lucene", csc_backend="auto")
-    columns = made.build_index_from_ids(numbers, said, show_progress=False)
-    return Lexicon(
-        len(said),
-        spelled,
-        np.asarray(columns["data"], np.float32),
-        np.asarray(columns["indices"], np.int32),
-        np.asarray(columns["indptr"], np.int64),
+        found = words(text)
+        said += found
+        n_words.append(len(found))
+        if len(said) >= BLOCK:
+            yield said, n_words
+            said, n_words = [], []
+    yield said, n_words
+
+
+def _read(said: list[str], n_words: list[int], n_before: int, file: IO[bytes]) -> tuple[pa.Array, np.ndarray]:
+    """The different words of some texts, and how many of the texts say each [words].
+
+    Appended to the file are, word after word, the texts that say it and how often: [2, pairs] int32.
+    """
+    coded, n = _column(said).dictionary_encode(), max(1, len(n_words))
+    of_text = np.repeat(np.arange(len(n_words)), n_words)
+    pairs, times = np.unique_counts(_numbers(coded).astype(np.int64) * n + of_text)
+    word, text = np.divmod(pairs, n)
+    np.stack([n_before + text, times]).astype(np.int32).tofile(file)
+    return coded.dictionary, np.bincount(word, minlength=len(coded.dictionary)).astype(np.int32)
+
+
+def _column(said: list[str]) -> pa.Array:
+    """Words as a column, each with the end of its line; `pa.array` would import pandas for it."""
+    flat = "".join([f"{word}\n" for word in said]).encode()
+    ends = np.flatnonzero(np.frombuffer(flat, np.uint8) == ord("\n")) + 1
+    offsets = np.concatenate([[0], ends]).astype(np.int32)
+    return pa.Array.from_buffers(pa.string(), len(ends), [None, pa.py_buffer(offsets), pa.py_buffer(flat)])
+
+
+def _numbers(coded: pa.DictionaryArray) -> np.ndarray:
+    """Which word of the dictionary each is [n] int32."""
+    return np.frombuffer(coded.indices.buffers()[1], np.int32, len(coded), 4 * coded.indices.offset)
+
+
+def _lexicon(blocks: list[tuple[pa.Array, np.ndarray]], lengths: np.ndarray, file: IO[bytes], folder: Path) -> Lexicon:
+    """All that the blocks said, in one; mapped from files of this folder, which may go.
+
+    lengths  [texts] int32, how many words each has    file  what `_read` wrote of these blocks
+    """
+    if not blocks:
+        return Lexicon(len(lengths), "", np.zeros(0, np.float32), np.zeros(0, np.int32), np.zeros(1, np.int64))
+    spelled, numbers = _numbered([known for known, _ in blocks])
+    pa.default_memory_pool().release_unused()  # Arrow keeps what it freed
+    starts = np.zeros(spelled.count("\n") + 2, np.int64)
+    for part, (_, n_texts) in zip(numbers, blocks, strict=True):
+        starts[part + 1] += n_texts
+    starts.cumsum(out=starts)
+    worth, texts = (
+        np.memmap(folder / kind.__name__, kind, "w+", shape=(int(starts[-1]),)) for kind in (np.float32, np.int32)
     )
+    filled = starts[:-1].copy()
+    for part, (_, n_texts) in zip(numbers, blocks, strict=True):
+        text, times = np.fromfile(file, np.int32, 2 * int(n_texts.sum())).reshape(2, -1)
+        place = np.repeat(filled[part] - n_texts.cumsum() + n_texts, n_texts) + np.arange(len(text))
+        idf = _idf(len(lengths), starts[part + 1] - starts[part]).astype(np.float32)
+        relative = lengths[text] / lengths.mean()
+        texts[place] = text
+        worth[place] = np.repeat(idf, n_texts) * (times / (K1 * ((1 - B) + B * relative) + times))
+        filled[part] += n_texts
+    return Lexicon(len(lengths), spelled, worth, texts, starts)
+
+
+def _numbered(known: list[pa.Array]) -> tuple[str, list[np.ndarray]]:
+    """The words of all blocks, each once and as first said, a line each; and which of them each block's are, int32.
+
+    They are told apart in some groups, by the sum of their bytes: Arrow's table of two million words takes 200 MB.
+    """
+    every = pa.concat_arrays(known)
+    starts, flat = (np.frombuffer(of, kind) for of, kind in zip(every.buffers()[1:], (np.int32, np.uint8), strict=True))
+    group = np.add.reduceat(flat[: starts[len(every)]], starts[: len(every)], dtype=np.uint8) % GROUPS
+    first = np.empty(len(every), np.int32)  # where the same word stands first
+    for one in np.unique(group):
+        at = np.flatnonzero(group == one)
+        numbers = _numbers(_taken(every, at).dictionary_encode())
+        new = np.diff(np.maximum.accumulate(numbers), prepend=-1) > 0
+        first[at] = at[new][numbers]
+    new = first == np.arange(len(every), dtype=np.int32)
+    numbers = (np.cumsum(new, dtype=np.int32) - 1)[first]
+    return _spelled(_taken(every, np.flatnonzero(new))), np.split(numbers, np.cumsum([*map(len, known)])[:-1])
+
+
+def _taken(column: pa.Array, places: np.ndarray) -> pa.Array:
+    """Some of a column; numbers made by `pa.array` would import pandas."""
+    return column.take(pa.Array.from_buffers(pa.int64(), len(places), [None, pa.py_buffer(places)]))
+
+
+def _spelled(known: pa.Array) -> str:
+    """A column by `_column` as text; its last line needs no end."""
+    _, offsets, flat = known.buffers()
+    return str(memoryview(flat)[: np.frombuffer(offsets, np.int32)[len(known)] - 1], "utf-8")
 
 
 def load(path: Path, *, n: int) -> Lexicon:

@@ -62,6 +62,11 @@ class Release:
         return Cells(self.rows["title"], texts.title)
 
     @cached_property
+    def titled(self) -> np.ndarray:
+        """Which products have a title [n]."""
+        return np.fromiter(map(bool, self.titles), bool, len(self.titles))
+
+    @cached_property
     def categories(self) -> Cells:
         """The path of each product's category, or ""."""
         return Cells(self.rows["category"], lambda path: path or "")
@@ -93,7 +98,7 @@ class Exam:
     @cached_property
     def asked(self) -> np.ndarray:
         """Positions of the products whose titles are asked, at most `gate.queries`."""
-        return self.sample(np.array([bool(title) for title in self.release.titles], dtype=bool))
+        return self.sample(self.release.titled)
 
     @cached_property
     def queries(self) -> np.ndarray:

@@ -9,7 +9,7 @@ Two comparisons, since either alone can be fooled:
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -183,15 +183,11 @@ def _products(
     exam: Exam, live: Live, mine: np.ndarray, theirs: np.ndarray
 ) -> tuple[metrics.Ranked, metrics.Ranked] | str:
     """The live release's titles, asked of both. Relevant sets are the live release's."""
-    titles = [live.release.titles[i] for i in theirs]
-    keys = {i: vectors.text_key(title) for i, title in enumerate(titles) if title}
-    unknown = {*exam.shelf.missing(list(keys.values())), *live.shelf.missing(list(keys.values()))}
-    askable = np.array([i in keys and keys[i] not in unknown for i in range(len(titles))], dtype=bool)
-    asked = exam.sample(askable)
+    asked = exam.sample(_askable(live.release, (exam.shelf, live.shelf))[theirs])
     if len(asked) < exam.gate.products_least:
         return f"{len(asked)} titles can be asked of both releases, and {exam.gate.products_least} are needed"
     groups = live.release.groups[theirs]
-    wanted = [keys[i] for i in asked]
+    wanted = [vectors.text_key(live.release.titles[i]) for i in theirs[asked]]
 
     def ask(shelf: vectors.Shelf, gallery: metrics.Some) -> metrics.Ranked:
         return metrics.rank(shelf.get(wanted), gallery, groups[asked], groups)
@@ -201,6 +197,15 @@ def _products(
     )
 
 
+def _askable(release: exams.Release, shelves: Iterable[vectors.Shelf]) -> np.ndarray:
+    """Which products have a title whose vector is on all of these shelves [n]."""
+    keys = vectors.mapped_keys(map(vectors.text_key, release.titles))
+    found = release.titled.copy()
+    for shelf in {shelf.prefix: shelf for shelf in shelves}.values():
+        found &= shelf.holds(keys)
+    return found
+
+
 def _pictures(
     exam: Exam, live: Live, mine: np.ndarray, theirs: np.ndarray
 ) -> tuple[metrics.Ranked, metrics.Ranked] | str:
@@ -208,9 +213,7 @@ def _pictures(
     now, then = exam.release, live.release
     both = now.has_image[mine] & then.has_image[theirs]
     mine, theirs = mine[both], theirs[both]
-    titled = np.array([bool(now.titles[i]) and bool(then.titles[j]) for i, j in zip(mine, theirs, strict=True)],
-                      dtype=bool)  # fmt: skip
-    asked = exam.sample(titled) if len(titled) else np.zeros(0, np.int64)
+    asked = exam.sample(now.titled[mine] & then.titled[theirs])
     if len(asked) < exam.gate.products_least:
         return f"{len(asked)} products have title and picture in both, and {exam.gate.products_least} are needed"
     found = []

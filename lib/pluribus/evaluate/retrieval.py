@@ -33,7 +33,7 @@ def title_to_picture(exam: Exam) -> list[Score]:
     """The title asks, pictures alone answer."""
     release = exam.release
     exam.enough(release.has_image)
-    asked = exam.sample(release.has_image & np.array([bool(title) for title in release.titles], dtype=bool))
+    asked = exam.sample(release.has_image & release.titled)
     if not len(asked):
         raise Unmeasured("no product with a picture has a title")
     place = np.flatnonzero(release.has_image)

@@ -71,7 +71,7 @@ def changed_titles(rows: pa.Table, change: str) -> list[tuple[int, str]]:
 
 def changed_pictures(rows: pa.Table) -> list[Change]:
     """A sample of pictures, each in every way; a picture's name is a digest already."""
-    firsts = {contents[0] for contents in rows["pictures"].to_pylist() if contents}
+    firsts = {contents[0] for contents in texts.values(rows["pictures"]) if contents}
     return [
         Change(hashlib.sha256(f"{change}\0{content}".encode()).digest(), content, change)
         for content in sorted(firsts)[:PICTURES]
