@@ -266,7 +266,7 @@ def load(path: Path, *, n: int) -> Lexicon:
             packed.extractall(folder)
         parts = {file.stem: np.load(file, mmap_mode="r" if file.stem in ARRAYS else None, allow_pickle=False)
                  for file in Path(folder).iterdir()}  # fmt: skip
-    found = Lexicon(int(parts["n"]), parts["words"].tobytes().decode(), *(parts[name] for name in ARRAYS))
+    found = Lexicon(int(parts["n"]), parts["words"].tobytes().decode(), *(np.asarray(parts[name]) for name in ARRAYS))
     n_words = found.spelled.count("\n") + 1 if found.spelled else 0
     if found.n != n or len(found.starts) != n_words + 1:
         raise ReleaseError(f"the lexicon holds {found.n} texts", expected=str(n), do="roll back, or refresh the shop")
