@@ -1,5 +1,6 @@
 """Words: what is asked is found however it is written, scores are BM25's, a lexicon survives its file."""
 
+import mmap
 import tempfile
 from pathlib import Path
 
@@ -106,7 +107,7 @@ def test_an_opened_lexicon_is_mapped_and_leaves_no_file_behind(tmp_path: Path, m
     unpacked.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(unpacked))
     read = lexical.load(path, n=len(TEXTS))
-    assert isinstance(read.worth, np.memmap) and isinstance(read.texts, np.memmap)
+    assert isinstance(read.worth.base, mmap.mmap | np.memmap) and isinstance(read.texts.base, mmap.mmap | np.memmap)
     assert not list(unpacked.iterdir())
     assert read.scores("dress").any()
 
