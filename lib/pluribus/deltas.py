@@ -1,6 +1,8 @@
 """Deltas: a catalog and a change to it become the next catalog.
 
-Only the rows that a delta names are joined; the others pass by, so a delta costs what reading and writing costs.
+Rows that only give a product other values change it where it stands, without a query. The others of a delta (new
+products, deleted ones, extra columns, a product twice) are joined with what they name and go to the end. So a delta
+costs what reading and writing the catalog costs.
 """
 
 from collections.abc import Iterator
@@ -13,21 +15,31 @@ import pyarrow.compute as pc
 from pluribus import tables
 from pluribus.schemas import PRODUCT
 
+#: Rows of a delta that change products where they stand: they are held in memory. A larger delta is joined.
+IN_PLACE = 100_000
+
+#: What a delta may carry.
+VALUES = [name for name in PRODUCT.names if name not in ("row", "product_id", "deleted", "defects", "extra")]
+
+#: The rows of a delta that only give one product other values.
+PLAIN = """
+    select * exclude n from (select *, count(*) over (partition by product_id) as n from delta)
+    where n = 1 and not deleted and product_id is not null and cardinality(coalesce(extra, map {})) = 0"""
+
+NAMED = "select distinct product_id as id from delta anti join plain using (product_id) where product_id is not null"
+
 #: A delta carries a column when any of its rows has a value there; what it does not carry stays as it was.
 CHANGED = """
     with first as (select * from old qualify row_number() over (partition by product_id order by row) = 1),
     merged as (
         select delta.row, delta.product_id, {columns}, delta.deleted, delta.defects,
             map_concat(coalesce(first.extra, map {{}}), coalesce(delta.extra, map {{}})) as extra
-        from delta left join first using (product_id) where not delta.deleted)
+        from delta anti join done using (product_id) left join first using (product_id) where not delta.deleted)
     select {names} from merged order by row"""
 
 
 def apply(old: Path | None, delta: Path) -> Iterator[pa.RecordBatch]:
-    """A catalog's rows after a delta, piece by piece: those it does not name as they were, then those it brings.
-
-    Only the rows it names are joined, so what a delta costs is reading and writing the catalog.
-    """
+    """A catalog's rows after a delta, piece by piece: products that stay keep their order, new ones follow."""
     n_rows = 0
     for batch in _changed(old, delta) if old else _as_they_are(delta):
         yield _numbered(batch, n_rows)
@@ -36,14 +48,68 @@ def apply(old: Path | None, delta: Path) -> Iterator[pa.RecordBatch]:
 
 def _changed(old: Path, delta: Path) -> Iterator[pa.RecordBatch]:
     """The rows of a catalog and a delta to it."""
-    ids = tables.query("select distinct product_id as id from delta where product_id is not null", delta=delta)["id"]
+    carried = _carried(delta)
+    plain = tables.query(f"{PLAIN} limit {IN_PLACE + 1}", delta=delta)
+    change = _Change(plain.slice(0, 0 if plain.num_rows > IN_PLACE else None).cast(PRODUCT), carried)
+    ids = tables.query(NAMED, delta=delta, plain=change.rows)["id"]
     named = [tables.empty(PRODUCT)]
     for batch in tables.batches(old, tables.BATCH_ROWS, PRODUCT.names):
         there = batch.filter(batch["product_id"].is_valid()) if batch["product_id"].null_count else batch
-        told = pc.is_in(there["product_id"], value_set=ids)
-        named.append(pa.Table.from_batches([there.filter(told)]))
-        yield there.filter(pc.invert(told))
-    yield from tables.stream(_sql(delta), old=pa.concat_tables(named), delta=delta)
+        if len(ids):
+            told = pc.is_in(there["product_id"], value_set=ids)
+            named.append(pa.Table.from_batches([there.filter(told)]))
+            there = there.filter(pc.invert(told))
+        yield change.made(there)
+    columns = ", ".join(f"{'delta' if name in carried else 'first'}.{name} as {name}" for name in VALUES)
+    sql = CHANGED.format(columns=columns, names=", ".join(PRODUCT.names))
+    yield from tables.stream(sql, old=pa.concat_tables(named), delta=delta, done=change.done())
+
+
+class _Change:
+    """The rows of a delta that change products where they stand."""
+
+    def __init__(self, rows: pa.Table, carried: set[str]) -> None:
+        self.rows = rows
+        self._new = {name: tables.one_piece(rows[name]) for name in (*carried, "defects")}
+        self._ids = tables.one_piece(rows["product_id"])
+        self._seen = np.zeros(rows.num_rows, bool)
+
+    def made(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Rows of the catalog with the values that the delta gives them; of a product that stood twice, the first."""
+        at = pc.index_in(batch["product_id"], value_set=self._ids)
+        if at.null_count == len(at):
+            return batch
+        told = at.is_valid()
+        for name, new in self._new.items():
+            column = batch.schema.get_field_index(name)
+            field = batch.schema.field(column)
+            batch = batch.set_column(column, field, pc.if_else(told, new.take(at).cast(field.type), batch[name]))
+        return self._first(batch, told, at.drop_null())
+
+    def _first(self, batch: pa.RecordBatch, told: pa.Array, at: pa.Array) -> pa.RecordBatch:
+        places = np.frombuffer(at.buffers()[1], np.int32, len(at), 4 * at.offset)
+        again = self._seen[places]
+        order = np.argsort(places, kind="stable")  # np.unique would import numpy.ma, 0.06 s
+        again[order[1:][np.diff(places[order]) == 0]] = True
+        self._seen[places] = True
+        if not again.any():
+            return batch
+        kept = np.ones(batch.num_rows, bool)
+        kept[np.flatnonzero(tables.bits(told))[again]] = False
+        return batch.filter(tables.flags(kept))
+
+    def done(self) -> pa.Table:
+        """The products that were there to be changed."""
+        return pa.table({"product_id": self._ids.filter(tables.flags(self._seen))})
+
+
+def _carried(delta: Path) -> set[str]:
+    """The columns that this delta carries."""
+    counts = ", ".join(
+        f"count({n}) filter (where len({n}) > 0) as {n}" if n == "images" else f"count({n}) as {n}" for n in VALUES
+    )
+    (found,) = tables.query(f"select {counts} from delta", delta=delta).to_pylist()  # noqa: S608 - names of PRODUCT
+    return {name for name in VALUES if found[name]}
 
 
 def _as_they_are(delta: Path) -> Iterator[pa.RecordBatch]:
@@ -56,14 +122,3 @@ def _numbered(batch: pa.RecordBatch, first: int) -> pa.RecordBatch:
     numbers = np.arange(first, first + batch.num_rows, dtype=np.int64)
     row = pa.Array.from_buffers(pa.int64(), len(numbers), [None, pa.py_buffer(numbers)])
     return batch.set_column(batch.schema.get_field_index("row"), "row", row)
-
-
-def _sql(delta: Path) -> str:
-    """CHANGED with the columns this delta carries taken from it, the others from the product as it was."""
-    names = [n for n in PRODUCT.names if n not in ("row", "product_id", "deleted", "defects", "extra")]
-    counts = ", ".join(
-        f"count({n}) filter (where len({n}) > 0) as {n}" if n == "images" else f"count({n}) as {n}" for n in names
-    )
-    carried = tables.query(f"select {counts} from delta", delta=delta).to_pylist()[0]  # noqa: S608 - names of PRODUCT
-    columns = ", ".join(f"{'delta' if carried[n] else 'first'}.{n} as {n}" for n in names)
-    return CHANGED.format(columns=columns, names=", ".join(PRODUCT.names))

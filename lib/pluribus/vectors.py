@@ -60,7 +60,7 @@ class Shelf:
         """Which of `keys` have a vector [n]."""
         found = np.zeros(len(keys), bool)
         for part in self._parts:
-            found |= _bits(pc.is_in(keys, value_set=self._keys_in(part)))
+            found |= tables.bits(pc.is_in(keys, value_set=self._keys_in(part)))
         return found
 
     def lacking(self, keys: pa.Array) -> tuple[np.ndarray, int]:
@@ -108,7 +108,7 @@ class Shelf:
         for part in self._parts:
             there = pc.index_in(wanted, value_set=self._keys_in(part))
             at = np.frombuffer(there.buffers()[1], np.int32, len(keys))  # `to_numpy`, `fill_null` import pandas
-            at = np.where(_bits(there.is_valid()), at, -1)
+            at = np.where(tables.bits(there.is_valid()), at, -1)
             places = np.argsort(at, kind="stable")  # in the order of the part, which is read once and never held
             start = 0
             for batch in tables.batches(part, READ_ROWS, ["vector"]) if (at >= 0).any() else ():
@@ -149,7 +149,7 @@ def write_space(path: Path, space: Space, owner: str = "") -> None:
     """Write a release's vectors; a part that no product has takes no room."""
     columns = {"fused": _column(space.fused)}
     for name, rows, there in (("image", space.image, space.has_image), ("text", space.text, space.has_text)):
-        columns[f"has_{name}"] = _flags(there)
+        columns[f"has_{name}"] = tables.flags(there)
         if there.any():
             columns[name] = _column(rows)
     tables.write_mapped(path, pa.record_batch(columns), owner)
@@ -164,7 +164,7 @@ def read_space(path: Path, width: int) -> Space:
         raise ReleaseError(f"{path.name} holds {batch['fused'].type}", expected=f"vectors of {width} numbers")
     nothing = np.broadcast_to(np.zeros(width, np.float16), (batch.num_rows, width))
     parts = {name: fp16(batch[name], width) if name in batch.schema.names else nothing for name in PARTS}
-    there = {f"has_{name}": _bits(batch[f"has_{name}"]) for name in PARTS[1:]}
+    there = {f"has_{name}": tables.bits(batch[f"has_{name}"]) for name in PARTS[1:]}
     return Space(**parts, **there)
 
 
@@ -177,7 +177,7 @@ def width_of(path: Path) -> int:
 def _read_parquet(path: Path, width: int) -> Space:
     table = tables.read(path)
     parts = {name: fp16(table[name], width) for name in PARTS}
-    there = {f"has_{name}": _bits(table[name].combine_chunks().is_valid()) for name in PARTS[1:]}
+    there = {f"has_{name}": tables.bits(table[name].combine_chunks().is_valid()) for name in PARTS[1:]}
     return Space(**parts, **there)
 
 
@@ -194,7 +194,7 @@ def fp16(column: pa.ChunkedArray, width: int) -> np.ndarray:
     rows = rows.reshape(-1, width)[array.offset :]
     if array.null_count:
         rows = rows.copy()
-        rows[_bits(array.is_null())] = 0  # numpy's `where` over fp16 takes ten times as long
+        rows[tables.bits(array.is_null())] = 0  # numpy's `where` over fp16 takes ten times as long
     return rows
 
 
@@ -205,11 +205,6 @@ def _column(vectors: np.ndarray) -> pa.Array:
 
 def _fixed(flat: np.ndarray) -> pa.Array:
     return pa.Array.from_buffers(pa.binary(flat.shape[1]), len(flat), [None, pa.py_buffer(flat)])
-
-
-def _flags(there: np.ndarray) -> pa.Array:
-    packed = np.packbits(there, bitorder="little").tobytes()
-    return pa.Array.from_buffers(pa.bool_(), len(there), [None, pa.py_buffer(packed)])
 
 
 def keys_column(keys: Iterable[bytes]) -> pa.Array:
@@ -272,9 +267,3 @@ def _magnitudes(rows: np.ndarray) -> np.ndarray:
         return rows.astype(np.float32, copy=False)
     bits = (rows.view(np.uint16) & 0x7FFF).astype(np.uint32) << 13
     return bits.view(np.float32) * np.float32(2.0**112)  # the difference of the exponents' biases
-
-
-def _bits(flags: pa.BooleanArray) -> np.ndarray:
-    """Flags without nulls, as numpy has them: Arrow's own way imports pandas, a second of every command."""
-    packed = np.frombuffer(flags.buffers()[1], np.uint8)
-    return np.unpackbits(packed, count=flags.offset + len(flags), bitorder="little")[flags.offset :].astype(bool)

@@ -1,0 +1,84 @@
+"""Deltas: every way of applying one gives the catalog that a plain reading of the rules gives."""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pluribus import deltas, tables
+from pluribus.schemas import PRODUCT
+
+IDS = st.sampled_from(["a", "b", "c", "d", "e", None])
+ROW = st.fixed_dictionaries(
+    {
+        "product_id": IDS,
+        "title": st.sampled_from([None, "dress", "mug"]),
+        "price": st.sampled_from([None, 1.0, 2.5]),
+        "images": st.sampled_from([None, [], ["x.jpg"], ["x.jpg", "y.jpg"]]),
+        "deleted": st.booleans(),
+        "defects": st.sampled_from([None, ["PRICE"]]),
+        "extra": st.sampled_from([None, {}, {"k": "1"}, {"k": "2", "l": "3"}]),
+    }
+)
+MANY = st.lists(ROW, max_size=12)
+
+
+def written(path: Path, rows: list[dict[str, Any]]) -> Path:
+    full = [dict.fromkeys(PRODUCT.names) | row | {"row": i, "extra": list((row["extra"] or {}).items())}
+            for i, row in enumerate(rows)]  # fmt: skip
+    tables.write(path, pa.Table.from_pylist(full, PRODUCT).to_batches(), PRODUCT)
+    return path
+
+
+def by_the_rules(old: list[dict[str, Any]], delta: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What `apply` promises, product by product."""
+    carried = {name for name in ("title", "price", "images") if any(row[name] not in (None, []) for row in delta)}
+    named = {row["product_id"] for row in delta} - {None}
+    first: dict[str, dict[str, Any]] = {}
+    for row in old:
+        first.setdefault(row["product_id"], row)
+    stay = [row for row in old if row["product_id"] is not None and row["product_id"] not in named]
+    brought = []
+    for row in (row for row in delta if not row["deleted"]):
+        before = first.get(row["product_id"], {}) if row["product_id"] is not None else {}
+        values = {name: row[name] if name in carried else before.get(name) for name in ("title", "price", "images")}
+        extra = (before.get("extra") or {}) | (row["extra"] or {})
+        brought.append({"product_id": row["product_id"], "defects": row["defects"], "extra": extra} | values)
+    return stay + brought
+
+
+def told(rows: list[dict[str, Any]]) -> list[str]:
+    """Rows as they compare, in no order."""
+    names = ("product_id", "title", "price", "images", "defects")
+    return sorted(repr([row[name] for name in names] + [sorted((row["extra"] or {}).items())]) for row in rows)
+
+
+@pytest.mark.parametrize("in_place", [0, deltas.IN_PLACE])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(old=MANY, delta=MANY.filter(bool), batch=st.sampled_from([1, 5, 100]))
+def test_a_delta_applied_is_what_the_rules_say(
+    in_place: int, old: list[dict[str, Any]], delta: list[dict[str, Any]], batch: int, tmp_path: Path
+) -> None:
+    old = [row | {"deleted": False} for row in old]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(deltas, "IN_PLACE", in_place)
+        patch.setattr(tables, "BATCH_ROWS", batch)
+        before, change = written(tmp_path / "old.parquet", old), written(tmp_path / "delta.parquet", delta)
+        made = pa.Table.from_batches([rows.cast(PRODUCT) for rows in deltas.apply(before, change)], PRODUCT)
+    assert made["row"].to_pylist() == list(range(made.num_rows))
+    found = [row | {"extra": dict(row["extra"] or [])} for row in made.to_pylist()]
+    assert told(found) == told(by_the_rules(old, delta))
+
+
+def test_products_that_stay_keep_their_order(tmp_path: Path) -> None:
+    row = {"title": "mug", "price": 1.0, "images": [], "deleted": False, "defects": None, "extra": {}}
+    old = [row | {"product_id": name} for name in "abcd"]
+    delta = [row | {"product_id": name, "price": 9.0} for name in "xcb"]
+    before, change = written(tmp_path / "old.parquet", old), written(tmp_path / "delta.parquet", delta)
+    made = pa.Table.from_batches([rows.cast(PRODUCT) for rows in deltas.apply(before, change)], PRODUCT)
+    assert list(zip(made["product_id"].to_pylist(), made["price"].to_pylist(), strict=True)) == [
+        ("a", 1.0), ("b", 9.0), ("c", 9.0), ("d", 1.0), ("x", 9.0)
+    ]  # fmt: skip
