@@ -60,6 +60,8 @@ def told(demo_store: str, drawn: Path, tmp_path_factory: pytest.TempPathFactory)
     for name, weights in (("mini", str(ROOT / "config" / "models" / "mini.safetensors")), ("absent", "absent.bin")):
         file = folder / "config" / "models" / f"{name}.toml"
         file.write_text(text.replace('"mini.safetensors"', f'"{weights}"'))
+    other = (folder / "config" / "models" / "absent.toml").read_text().replace('sha256 = "bd7b', 'sha256 = "0000')
+    (folder / "config" / "models" / "absent.toml").write_text(other)  # else the store has them
     (folder / "config" / "pluribus.toml").write_text(f'store = "{demo_store}"\n')
     shop = (ROOT / "config" / "shops" / "atelier.toml").read_text()
     (folder / "config" / "shops" / "atelier.toml").write_text(shop)

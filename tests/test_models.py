@@ -213,6 +213,17 @@ def test_bytes_that_are_no_jpeg_are_the_shops_trouble(encoder: encoders.Encoder)
 # -------------------------------------------------------------------------------------------------------- identity
 
 
+def test_a_registered_model_needs_its_file_no_more(tiny: Model, tmp_path: Path) -> None:
+    store, file = open_store(str(tmp_path / "store")), tmp_path / "moved.safetensors"
+    file.write_bytes(Path(tiny.weights).read_bytes())
+    fingerprint = models.register(store, replace(tiny, weights=str(file)))
+    file.unlink()
+    assert models.register(store, replace(tiny, weights=str(file))) == fingerprint
+    assert models.load(store, fingerprint, "cpu").texts(TITLES).shape == (len(TITLES), 16)
+    with pytest.raises(ModelError, match="there is no file"):  # what the store has is no promise of other weights
+        models.register(store, replace(tiny, weights=str(file), sha256="0" * 64))
+
+
 def test_a_model_is_registered_once_on_either_ground(store: Store, tiny: Model) -> None:
     first = models.register(store, tiny)
     before = [(item.key, item.modified) for item in store.items()]
