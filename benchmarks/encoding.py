@@ -12,6 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from beside import Benchmark, Goal, counted
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -117,6 +118,56 @@ def texts_theirs(folder: Path) -> dict[str, Any]:
     return took.of
 
 
+def write_int8(folder: Path) -> None:
+    """The same, and mini with matrices of 8 bits."""
+    from pluribus import models, settings
+    from pluribus.store import open_store
+
+    write(folder)
+    model = settings._models(str(ROOT / "config/models"))["mini-int8"]
+    (folder / "int8").mkdir()
+    (folder / "int8" / "store").symlink_to(folder / "store")
+    (folder / "int8" / "fingerprint").write_text(models.register(open_store(str(folder / "store")), model))
+    ours(folder / "int8")
+
+
+def asked(folder: Path, encoder: Any, name: str) -> dict[str, Any]:
+    """Titles one at a time, and the pictures they are asked of: kept as vectors."""
+    titles = json.loads((folder / "titles.json").read_text())[:PICTURES]
+    pictures = encoder.images([(folder / f"{i}.jpg").read_bytes() for i in range(PICTURES)])
+    for title in titles[-32:]:
+        encoder.texts([title])
+    with counted() as took:
+        rows = [encoder.texts([title]) for title in titles]
+    np.savez(folder / f"{name}.npz", pictures=pictures, titles=np.concatenate(rows))
+    return took.of
+
+
+def asked_int8(folder: Path) -> dict[str, Any]:
+    """In 8 bits."""
+    return asked(folder, ours(folder / "int8"), "int8")
+
+
+def asked_float(folder: Path) -> dict[str, Any]:
+    """In single precision."""
+    return asked(folder, ours(folder), "float")
+
+
+def lost(folder: Path) -> dict[str, Any]:
+    """What the ten nearest pictures of a title, and its own among the first five, lose by 8 bits."""
+    scores = {}
+    for name in ("int8", "float"):
+        kept = np.load(folder / f"{name}.npz")
+        scores[name] = kept["titles"] @ kept["pictures"].T
+    order = {name: np.argsort(-of, axis=1, kind="stable") for name, of in scores.items()}
+    pairs = zip(order["int8"][:, :10], order["float"][:, :10], strict=True)
+    hits = {name: float((of[:, :5] == np.arange(PICTURES)[:, None]).any(axis=1).mean()) for name, of in order.items()}
+    return {
+        "recall@10 of the exact": float(np.mean([len(set(mine) & set(wanted)) / 10 for mine, wanted in pairs])),
+        "hits@5 lost": hits["float"] - hits["int8"],
+    }
+
+
 EAGER = "open_clip, eager fp32"
 BENCHMARKS = {
     "encoder ready": Benchmark(
@@ -129,5 +180,10 @@ BENCHMARKS = {
     ),
     "texts, mini": Benchmark(
         "6,000 titles to vectors of mini", write, texts_ours, {EAGER: texts_theirs}, (Goal(peer=EAGER, least=4.5),),
+    ),
+    "int8, mini": Benchmark(
+        "600 titles, one at a time, matrices of 8 bits", write_int8, asked_int8, {"ours, fp32": asked_float},
+        (Goal(peer="ours, fp32", most=1), Goal("recall@10 of the exact", least=0.95), Goal("hits@5 lost", most=0.01)),
+        lost,
     ),
 }  # fmt: skip

@@ -7,8 +7,9 @@ tokens. The roof is a bfloat16 matrix product of as many operations. Weights and
 import io
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from beside import Benchmark, Goal, counted
@@ -56,14 +57,14 @@ def write_photos(folder: Path) -> None:
         (folder / f"{number}.jpg").write_bytes(photograph(number, (SIDE_PX, SIDE_PX)))
 
 
-def encoder(*, fast: bool) -> Any:
+def encoder(*, fast: bool, precision: Literal["float", "int8"] = "float") -> Any:
     """Ours, from its cached export."""
     from pluribus import models
     from pluribus.store import open_store
 
     os.environ["XDG_CACHE_HOME"] = str(KEPT / "cache")
     store = open_store(str(KEPT / "vit"))
-    return models.load(store, models.register(store, model()), "cpu", fast=fast)
+    return models.load(store, models.register(store, replace(model(), precision=precision)), "cpu", fast=fast)
 
 
 def peer() -> tuple[Any, Any, Any]:
@@ -193,15 +194,26 @@ def texts_theirs(folder: Path) -> dict[str, Any]:
     return took.of
 
 
-def query_ours(folder: Path) -> dict[str, Any]:
+def query_ours(folder: Path, precision: Literal["float", "int8"] = "float") -> dict[str, Any]:
     """One title after the other, as a service that has answered some others of every length before."""
-    ours, titles = encoder(fast=False), json.loads((folder / "titles.json").read_text())
+    ours, titles = encoder(fast=False, precision=precision), json.loads((folder / "titles.json").read_text())
     for title in titles[-WARM:]:
         ours.texts([title])
     with counted() as took:
-        for title in titles[:QUERIES]:
-            ours.texts([title])
+        found = [ours.texts([title]) for title in titles[:QUERIES]]
+    np.save(folder / ("theirs.npy" if precision == "float" else "ours.npy"), np.concatenate(found))
     return took.of
+
+
+def query_int8(folder: Path) -> dict[str, Any]:
+    """The same, matrices of 8 bits."""
+    return query_ours(folder, "int8")
+
+
+def write_int8(folder: Path) -> None:
+    """The model in both precisions, registered and exported once; titles."""
+    write(folder)
+    encoder(fast=False, precision="int8")
 
 
 def query_theirs(folder: Path) -> dict[str, Any]:
@@ -251,5 +263,9 @@ BENCHMARKS = {
     "one query": Benchmark(
         "ViT-B/32: a title at a time, fp32", write, query_ours, {"open_clip, padded to 77": query_theirs},
         (Goal(peer="open_clip, padded to 77", least=8),),
+    ),
+    "one query, int8": Benchmark(
+        "ViT-B/32: a title at a time, matrices of 8 bits", write_int8, query_int8, {"ours, fp32": query_ours},
+        (Goal(peer="ours, fp32", least=2), Goal("least cosine", least=0.999)), alike,
     ),
 }  # fmt: skip

@@ -162,7 +162,7 @@ def no_room(patch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def no_agreement(patch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    patch.setattr(towers_openvino, "EXPORT_COSINE", 1.01)
+    patch.setattr(towers_openvino, "EXPORT_COSINE", {"float": 1.01, "int8": 1.01})
 
 
 @pytest.mark.parametrize("trouble", [no_openvino, no_room, no_agreement])
@@ -197,3 +197,30 @@ def test_a_network_that_bears_no_bfloat16_stays_exact(
     exact, original = both
     fast = towers_openvino.read(exact.model, "both", lambda: original, fast=True)
     assert np.array_equal(fast.images(pictures(3)), exact.images(pictures(3)))
+
+
+def test_int8_is_a_model_of_its_own_near_the_exact_one(
+    tiny: Model, store: Store, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(towers_openvino, "MATRIX", 0)  # the tiny model's are all small
+    exact = models.load(store, models.register(store, tiny), "cpu")
+    fingerprint = models.register(store, replace(tiny, precision="int8"))
+    small = models.load(store, fingerprint)
+    assert fingerprint != exact.fingerprint == models.register(store, replace(tiny, precision="float"))
+    for mine, wanted in (
+        (small.texts(TITLES), exact.texts(TITLES)),
+        (small.images(pictures(4)), exact.images(pictures(4))),
+    ):
+        assert (mine * wanted).sum(axis=1).min() > 0.98 and not np.array_equal(mine, wanted)
+    sizes = {folder.name.split("-")[0]: (folder / "texts.bin").stat().st_size for folder in cache.iterdir()}
+    assert sizes[fingerprint] < sizes[exact.fingerprint]
+    again = models.load(store, fingerprint, "cpu")  # held to what the first load gave
+    assert np.allclose(again.texts(TITLES), small.texts(TITLES), atol=1e-5)
+    with pytest.raises(ModelError, match="int8 and cuda was asked"):
+        models.load(store, fingerprint, "cuda")
+
+
+def test_int8_is_never_computed_otherwise(tiny: Model, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(towers_openvino, "EXPORT_COSINE", {"float": 1.01, "int8": 1.01})
+    with pytest.raises(ModelError, match=r"is int8, which is not possible here.*precision"):
+        models.load(store, models.register(store, replace(tiny, precision="int8")), "cpu")

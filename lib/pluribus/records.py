@@ -187,6 +187,7 @@ class Model:
     resize: Literal["shortest", "longest", "squash"] = "shortest"
     text: str = "{title}. {description}"  # what of a product its text vector is made of
     label: str = "a photo of {label}"  # how a class name becomes a sentence
+    precision: Literal["float", "int8"] = "float"  # of matrices; int8 on processors only, a model of its own
 
 
 @dataclass(frozen=True, kw_only=True)

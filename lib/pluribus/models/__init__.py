@@ -87,7 +87,7 @@ def load(store: Store, fingerprint: str, device: str = "auto", *, fast: bool = F
     tokenizer = own.local("tokenizer.json") if described.pop("tokenizer") else None
     model = Model(**described, name=fingerprint, weights=str(weights), licence="")
     encoder = replace(_read(model, fingerprint, device, tokenizer, fast), fingerprint=fingerprint)
-    inside = metadata(weights).get("golden")
+    inside = metadata(weights).get("golden") if model.precision == "float" else None  # they are of floats
     return proven(encoder, json.loads(inside) if inside else _golden_in_store(own, encoder))
 
 
@@ -108,7 +108,9 @@ def _read(model: Model, fingerprint: str, device: str, tokenizer: Path | None, f
     from pluribus.models import towers_openvino, towers_torch
 
     if device == "auto":
-        device = device_of_choice()
+        device = device_of_choice() if model.precision == "float" else "cpu"
+    if device != "cpu" and model.precision == "int8":
+        raise ModelError(f"model {fingerprint} is int8 and {device} was asked", expected="a processor")
 
     def by_torch() -> "Encoder":
         if sha256_of(Path(model.weights)) != model.sha256:
@@ -120,6 +122,9 @@ def _read(model: Model, fingerprint: str, device: str, tokenizer: Path | None, f
         try:
             return towers_openvino.read(model, key, by_torch, tokenizer=tokenizer, fast=fast)
         except towers_openvino.CannotExport as error:
+            if model.precision == "int8":
+                raise ModelError(f"model {fingerprint} is int8, which is not possible here: {error}",
+                                 do='take the model with precision = "float"') from error  # fmt: skip
             logging.getLogger(__name__).warning("model %s is computed by torch, slowly: %s", fingerprint, error)
     return by_torch()
 
@@ -135,6 +140,8 @@ def gpus() -> int:
 
 def _describe(model: Model, architecture: dict[str, Any], digest: str, tokenizer: str) -> bytes:
     marked = {key: value for key, value in asdict(model).items() if key not in UNMARKED}
+    if model.precision == "float":  # which models were before there was another
+        del marked["precision"]
     marked |= {"sha256": digest, "architecture": architecture, "encoder": ENCODER_VERSION, "tokenizer": tokenizer}
     return json.dumps(marked, sort_keys=True, indent=1).encode()
 

@@ -6,6 +6,10 @@ the user's cache folder and later loads import neither. The picture tower waits 
 Single precision: the same vectors as torch's, to rounding. Pictures can be `fast`: bfloat16, as GPUs compute them,
 where the processor has it and the vectors stay the same to FAST_COSINE; twice the pictures a second. Texts never are:
 they are what a shopper waits for and compares by.
+
+A model of `precision = "int8"` is another model: its matrices are kept in 8 bits, one scale an output, and multiplied
+with inputs brought to 8 bits as they come (dynamic quantisation: Dettmers et al., 2022, sections 2 and 3.1). A query of
+ViT-B/32 takes a third of the time; what that costs in recall is measured (`make bench`), not promised.
 """
 
 import hashlib
@@ -31,11 +35,13 @@ from pluribus.models.tokens import make_tokenizer
 from pluribus.models.weights import sha256_of
 from pluribus.records import Model
 
-EXPORT_COSINE = 0.9999  # least, of the export's golden vectors with torch's
+EXPORT_COSINE = {"float": 0.9999, "int8": 0.99}  # least, of the export's golden vectors with torch's
 FAST_COSINE = 0.9999  # least, of pictures in bfloat16 with the same in single precision
 DIGESTS = "digests.json"
 EXPORTED = 2  # raise when the same network would now be exported otherwise
 TRIED = 16  # pictures
+GROUP = 128  # inputs that share a scale, where matrices are int8
+MATRIX = 2**15  # weights at least: smaller ones stay as they are
 
 
 class CannotExport(Exception):
@@ -121,7 +127,8 @@ def _texts(folder: Path) -> See:
 
 def _tower(file: Path, precision: str) -> Any:
     """Where the processor has bfloat16, OpenVINO would take it by default."""
-    return _library().Core().compile_model(file, "CPU", {"INFERENCE_PRECISION_HINT": precision})
+    how = {"INFERENCE_PRECISION_HINT": precision, "DYNAMIC_QUANTIZATION_GROUP_SIZE": str(GROUP)}  # of int8 alone
+    return _library().Core().compile_model(file, "CPU", how)
 
 
 def _keeps_vectors(folder: Path, model: Model) -> bool:
@@ -175,10 +182,12 @@ def _export(original: Encoder, folder: Path) -> None:
     with tempfile.TemporaryDirectory(prefix=".", dir=folder.parent) as place:
         part = Path(place, "export")
         for name, tower in zip(("images", "texts"), _converted(original), strict=True):
+            if original.model.precision == "int8":
+                _squeeze(tower)
             _library().save_model(tower, part / f"{name}.xml", compress_to_fp16=False)
         made = replace(original, see=_images(part), read=_texts(part))
         cosine = (golden(made) * golden(original)).sum(axis=1).min()
-        if cosine < EXPORT_COSINE:
+        if cosine < EXPORT_COSINE[original.model.precision]:
             raise CannotExport(f"its vectors differ from torch's (cosine {cosine:.5f})")
         digests = {file.name: sha256_of(file) for file in sorted(part.iterdir())}
         (part / DIGESTS).write_text(json.dumps(digests))
@@ -205,6 +214,23 @@ def _converted(original: Encoder) -> tuple[Any, Any]:
     images.reshape({0: [-1, side, side, 3]})
     texts.reshape({0: [-1, -1 if trimmed else tokens.shape[1]]})
     return images, texts
+
+
+def _squeeze(tower: Any) -> None:
+    """Keep the large matrices of a tower in 8 bits, each of its outputs with a scale of its own."""
+    from openvino import opset13
+
+    for product in tower.get_ordered_ops():
+        matrix = product.input_value(1).get_node() if product.get_type_name() == "MatMul" else None
+        if matrix is None or matrix.get_type_name() != "Constant" or not matrix.get_element_type().is_real():
+            continue
+        weights = np.asarray(matrix.get_data(), np.float32)
+        if weights.ndim != 2 or weights.size < MATRIX:
+            continue
+        inputs = 1 if product.get_attributes()["transpose_b"] else 0
+        scale = np.maximum(np.abs(weights).max(axis=inputs, keepdims=True), 1e-12) / 127
+        kept = opset13.convert(opset13.constant(np.rint(weights / scale).astype(np.int8)), "f32")
+        product.input(1).replace_source_output(opset13.multiply(kept, opset13.constant(scale)).output(0))
 
 
 def _traced(features: Callable[[Any], Any], example: Any) -> Any:
