@@ -79,6 +79,7 @@ def ready_theirs(folder: Path) -> None:
 def pictures_ours(folder: Path) -> dict[str, Any]:
     """JPEG bytes to vectors."""
     encoder, jpegs = ours(folder, fast=True), [(folder / f"{i}.jpg").read_bytes() for i in range(PICTURES)]
+    encoder.images(jpegs[:1])
     with counted() as took:
         assert encoder.images(jpegs).shape == (PICTURES, 192)
     return took.of
@@ -91,6 +92,8 @@ def pictures_theirs(folder: Path) -> dict[str, Any]:
 
     network, preprocess, _ = theirs(folder)
     jpegs = [(folder / f"{i}.jpg").read_bytes() for i in range(PICTURES)]
+    with torch.inference_mode():
+        network.encode_image(preprocess(Image.open(io.BytesIO(jpegs[0])))[None])
     with counted() as took, torch.inference_mode():
         for first in range(0, PICTURES, 64):
             opened = [Image.open(io.BytesIO(jpeg)) for jpeg in jpegs[first : first + 64]]
