@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 #: DuckDB spills beyond it, and takes what it may before. What cannot be spilled (a list of each group) is asked again
 #: with more. Arrow buffers come on top. Each thread wants memory: with four, sorting six million rows failed at 256 MB;
-#: one has enough of 128 MB (a million rows in the same CPU time, six million in half as much again).
-MEMORY_LIMITS = ("128MB", "4GB")
+#: one has enough of 96 MB (a million rows in the same CPU time, six million in half as much again).
+MEMORY_LIMITS = ("112MB", "4GB")
 BATCH_ROWS = 20_000
 MAPPED = b"ARROW1"  # how an Arrow file begins
 SMALL_BYTES = 2 * 2**20  # of all tables of a query together, Parquet as it lies on disk
