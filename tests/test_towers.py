@@ -91,6 +91,32 @@ def test_what_is_left_out_of_a_tower_changes_nothing(
         np.testing.assert_allclose(encoder.read(tokens), read, atol=1e-5 * np.abs(read).max(), rtol=1e-4)
 
 
+def test_towers_compute_in_half_precision_as_gpus_do(tiny: Model) -> None:
+    """Masks and weights are of single precision then, inputs are not; gradients are those of open_clip's own forward."""
+    import torch
+
+    network = towers_torch.untrained(replace(tiny, architecture=VIT)).network
+    squares = torch.from_numpy(np.stack([picture[:32, :32] for picture in pictures(3)]))
+    tokens = torch.from_numpy(towers_torch.untrained(tiny).tokenize(TITLES))
+    of = {
+        "pictures": lambda: towers_torch.image_features(network, squares, tiny),
+        "texts": lambda: towers_torch.text_features(network, tokens),
+    }
+    for name, features in of.items():
+        exact = features()
+        with torch.autocast("cpu", torch.bfloat16):
+            half = features()
+        assert torch.nn.functional.cosine_similarity(exact, half.float()).min() > 0.995, name
+    of["texts"]().square().sum().backward()
+    found = {name: weights.grad for name, weights in network.named_parameters() if weights.grad is not None}
+    network.zero_grad()
+    network.encode_text(tokens).square().sum().backward()
+    wanted = {name: weights.grad for name, weights in network.named_parameters() if weights.grad is not None}
+    assert found.keys() == wanted.keys()
+    for name, gradient in wanted.items():
+        torch.testing.assert_close(found[name], gradient, atol=1e-4, rtol=1e-3)
+
+
 def test_threads_share_an_encoder(tiny: Model, store: Store) -> None:
     encoder = models.load(store, models.register(store, tiny), "cpu")
     whole = encoder.texts(TITLES)
