@@ -92,7 +92,7 @@ def test_what_is_left_out_of_a_tower_changes_nothing(
 
 
 def test_towers_compute_in_half_precision_as_gpus_do(tiny: Model) -> None:
-    """Masks and weights are of single precision then, inputs are not; gradients are those of open_clip's own forward."""
+    """Masks and weights are of single precision then, inputs are not; gradients are those of open_clip's forward."""
     import torch
 
     network = towers_torch.untrained(replace(tiny, architecture=VIT)).network
