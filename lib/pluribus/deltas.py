@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from pluribus import tables
 from pluribus.schemas import PRODUCT
 
-#: Rows of a delta that change products where they stand: they are held in memory. A larger delta is joined.
+#: Rows of a delta that is held in memory, to change products where they stand. A larger one is joined.
 IN_PLACE = 100_000
 
 #: What a delta may carry.
@@ -49,8 +49,9 @@ def apply(old: Path | None, delta: Path) -> Iterator[pa.RecordBatch]:
 def _changed(old: Path, delta: Path) -> Iterator[pa.RecordBatch]:
     """The rows of a catalog and a delta to it."""
     carried = _carried(delta)
-    plain = tables.query(f"{PLAIN} limit {IN_PLACE + 1}", delta=delta)
-    change = _Change(plain.slice(0, 0 if plain.num_rows > IN_PLACE else None).cast(PRODUCT), carried)
+    few = tables.query("select count(*) as n from delta", delta=delta)["n"][0].as_py() <= IN_PLACE
+    plain = tables.query(PLAIN, delta=delta).cast(PRODUCT) if few else tables.empty(PRODUCT)
+    change = _Change(plain, carried)
     ids = tables.query(NAMED, delta=delta, plain=change.rows)["id"]
     named = [tables.empty(PRODUCT)]
     for batch in tables.batches(old, tables.BATCH_ROWS, PRODUCT.names):
