@@ -95,6 +95,8 @@ def unpacked(path: Path, columns: list[str]) -> pa.Table:
 
 def one_piece(column: pa.ChunkedArray) -> pa.Array:
     """A column as one array; not copied where it is one (Arrow's `combine_chunks` copies it)."""
+    if not column.num_chunks:  # of which it would make an array by way of pandas
+        return pa.nulls(0, column.type)
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 

@@ -3,7 +3,7 @@
     models/<fingerprint>/model.json           all that a vector depends on besides the weights
     models/<fingerprint>/weights.safetensors
     models/<fingerprint>/tokenizer.json       of models that do not read CLIP's own byte pairs
-    models/<fingerprint>/golden.json          vectors of one fixed picture and two texts, where the weights bring none for it
+    models/<fingerprint>/golden.json          vectors of one fixed picture and two texts, where no weights bring them
 
 The fingerprint is the sha256 of model.json (16 hex digits), which holds the sha256 of the weights: two vectors can be
 compared exactly when their fingerprints are equal.
