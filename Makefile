@@ -107,7 +107,8 @@ mini: install ## train the embedded model again, one thread, the same bytes (PLU
 	OMP_NUM_THREADS=1 $(BIN)/pluribus train-mini $(PLURIBUS_DATA)
 
 FUZZ_SECONDS ?= 600
-fuzz: install ## coverage-guided fuzzing of what reads strangers' bytes (FUZZ_SECONDS a target)
+fuzz: install ## properties on fresh examples, then coverage-guided fuzzing of what reads strangers' bytes (FUZZ_SECONDS a target)
+	$(BIN)/pytest tests -m hypothesis --hypothesis-profile=fuzz
 	$(BIN)/uv pip install --quiet --python $(BIN)/python 'atheris>=2.3'
 	for target in feeds prices settings manifests; do $(BIN)/python tests/fuzz.py $$target $(FUZZ_SECONDS) || exit 1; done
 

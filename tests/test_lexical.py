@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pluribus import lexical
@@ -63,6 +63,7 @@ WORDS = st.sampled_from(["red", "blue", "dresses", "lamp", "écharpe", "x", "42"
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.lists(WORDS, max_size=9).map(" ".join), max_size=40), st.sampled_from([3, lexical.BLOCK]))
+@example(["red red red", "red red blue", *["red red red red red red red blue"] * 2], lexical.BLOCK)
 def test_what_words_are_worth_is_bm25s_own_to_the_bit(texts: list[str], block: int) -> None:
     import bm25s
 

@@ -214,14 +214,14 @@ def _lexicon(blocks: list[tuple[pa.Array, np.ndarray]], lengths: np.ndarray, fil
     worth, texts = (
         np.memmap(folder / kind.__name__, kind, "w+", shape=(int(starts[-1]),)) for kind in (np.float32, np.int32)
     )
-    filled = starts[:-1].copy()
+    filled, mean = starts[:-1].copy(), lengths.mean()
     for part, (_, n_texts) in zip(numbers, blocks, strict=True):
         text, times = np.fromfile(file, np.int32, 2 * int(n_texts.sum())).reshape(2, -1)
         place = np.repeat(filled[part] - n_texts.cumsum() + n_texts, n_texts) + np.arange(len(text))
         idf = _idf(len(lengths), starts[part + 1] - starts[part]).astype(np.float32)
-        relative = lengths[text] / lengths.mean()
+        longer = B * lengths[text] / mean  # in bm25s' order: another one rounds otherwise now and then
         texts[place] = text
-        worth[place] = np.repeat(idf, n_texts) * (times / (K1 * ((1 - B) + B * relative) + times))
+        worth[place] = np.repeat(idf, n_texts) * (times / (K1 * ((1 - B) + longer) + times))
         filled[part] += n_texts
     return Lexicon(len(lengths), spelled, worth, texts, starts)
 
