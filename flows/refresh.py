@@ -1,48 +1,15 @@
 """RefreshFlow: the one parametrised DAG that serves every shop.
 
-    pluribus refresh --shops all      (or: python flows/refresh.py run --shops all)
-
-Only keys, counts and scores travel between the steps; rows, pictures and vectors lie in the store.
+pluribus refresh --shops all      (or: python flows/refresh.py run --shops all)
 """
 
-import json
-import os
-import uuid
-from dataclasses import replace
-from datetime import UTC, datetime
-from functools import cache
-
-from base import StoreFlow, begin
-from metaflow import Config, FlowMutator, Parameter, card, current, retry, step
-
-from pluribus.errors import plainly
-
-
-class Deployed(FlowMutator):
-    """What `pluribus deploy` lays over the flow: machines, schedule, event. Nothing on a laptop."""
-
-    def pre_mutate(self, flow):
-        told = dict(flow.configs)["deployment"]
-        if not told:  # on a laptop; importing deploy would cost every process 0.3 CPU-s
-            return
-        from pluribus import deploy
-
-        for name, kwargs in deploy.flow_decorators(told):
-            flow.add_decorator(name, deco_kwargs=kwargs)
-
-    def mutate(self, flow):
-        told = dict(flow.configs)["deployment"]
-        if not told:
-            return
-        from pluribus import deploy
-
-        for name, there in flow.steps:
-            for decorator, kwargs in deploy.step_decorators(told, name):
-                there.add_decorator(decorator, deco_kwargs=kwargs)
+from base import begin
+from metaflow import card, retry, step
+from stages import Deployed, Stages
 
 
 @Deployed
-class RefreshFlow(StoreFlow):
+class RefreshFlow(Stages):
     """Refresh shops: their newest catalogs in, published and searchable releases out.
 
     1. start     read the configuration, register the shared models, pack shops into batches
@@ -55,50 +22,11 @@ class RefreshFlow(StoreFlow):
     8. join, end one table of all shops
     """
 
-    deployment = Config("deployment", default_value={}, help="what `pluribus deploy` tells a cluster")
-    shops = Parameter(
-        "shops", default=os.environ.get("PLURIBUS_SHOPS", "all"), help="names separated by commas, or all, or due"
-    )
-    model = Parameter("model", default="", help="a model for all shops of this run, in place of their own")
-    snapshot = Parameter("snapshot", default="", help="re-run one shop on a snapshot it took earlier")
-    replay = Parameter("replay", default="", help="a wave of a backfill: its key in the store")
-    anew = Parameter("anew", default=False, help="build and publish again, whatever is live and even if it is damaged")
-    force = Parameter("force", default="", help="publish what the gate refuses, for this reason; it is recorded")
-    forced_by = Parameter("forced-by", default="", help="who says so")
-
     @card(type="blank", id="plan")
     @step
     def start(self):
         """Check every name, register the models, pack the shops into batches."""
-        from pluribus import contracts, models, plan, settings, store
-        from pluribus.cards import runs
-        from pluribus.errors import StoreError
-
-        self.started = datetime.now(UTC)
-        with plainly():
-            config = settings.load(self.config, store=self.store_at)
-            self.store_url, self.hour_price = config.store, config.run.hour_price
-            problems = store.probe(self.open_store())
-            if problems:
-                raise StoreError(f"{config.store}: {'; '.join(problems)}", do="use a store with conditional writes")
-            self.wave = json.loads(self.open_store().get(self.replay)) if self.replay else {}
-            past = plan.reports(self.open_store(), since=plan.horizon(config.shops.values(), self.started))
-            wanted = ",".join(self.wave["snapshots"]) if self.wave else self.shops
-            chosen = plan.choose(config.shops, wanted, past=past, now=self.started)
-            chosen = [replace(shop, model=config.model(self.model or shop.model).name) for shop in chosen]
-            names = sorted({shop.model for shop in chosen})
-            registered = {name: models.register(self.open_store(), config.models[name]) for name in names}
-            expectations = store.open_store(config.expectations)
-            suites = {name: contracts.suites(expectations, name) for name in {shop.vertical for shop in chosen}}
-            expected = plan.expected_products(chosen, past)
-            room = {"batch_products": config.run.batch_products, "most": config.run.most_batches}
-            packed = plan.batches(chosen, expected, **room, workers=config.run.workers)
-        self.batches = [
-            plan.Batch(tuple(shops), config.models[shops[0].model], registered[shops[0].model], suites)
-            for shops in packed
-        ] or [plan.Batch((), config.models[min(config.models)], "", {})]  # Metaflow wants at least one
-        print(f"{plan.SAID}{len(chosen)} shops in {len(packed)} tasks, model {', '.join(names)}, store {config.store}")
-        current.card.extend(runs.plan(self.batches, expected))
+        self.plan()
         self.next(self.ingest, foreach="batches")
 
     @card(type="blank", id="ingest")
@@ -106,28 +34,8 @@ class RefreshFlow(StoreFlow):
     @step
     def ingest(self):
         """Read each shop's feeds and pictures into an immutable snapshot; go no further where nothing changed."""
-        from pluribus import ingest, plan, releases, versions
-        from pluribus.jobs import Job
-
-        self.batch = self.input
-
-        def one(job, shop, store):
-            read = {"feeds": shop.feeds, "images": shop.images, "limits": shop.limits, "now": datetime.now(UTC)}
-            earlier = self.wave.get("snapshots", {}).get(shop.name) or self.snapshot
-            if earlier and self.wave.get("stage") == "ingest":
-                taken = ingest.again(store, earlier, feeds=shop.feeds, images=shop.images, limits=shop.limits)
-            else:
-                taken = ingest.recall(store, earlier) if earlier else ingest.ingest(store, **read)
-            made_of = (shop.name, taken.id, self.batch.fingerprint, shop.fusion, shop.index)
-            key = plan.input_key(*made_of, self.batch.suites[shop.vertical], versions.RELEASE)
-            live = None if self.anew else releases.current(store, shop=shop.name)
-            counts = {"rows": taken.rows, "pictures": taken.pictures, "fetched": taken.fetched}
-            state = "unchanged" if live and live.input_key == key else "running"
-            changes = {"snapshot": taken.id, "asof": taken.asof, "input_key": key, "state": state}
-            return job.after("ingest", taken.size_bytes, counts, **changes)
-
-        self.jobs = [Job(shop=shop.name, model=shop.model) for shop in self.batch.shops]
-        self.advance("ingest", one)
+        self.take()
+        self.advance("ingest", self.ingest_shop)
         self.next(self.validate)
 
     @card(type="blank", id="validate")
@@ -135,23 +43,7 @@ class RefreshFlow(StoreFlow):
     @step
     def validate(self):
         """Judge the rows: accepted ones go on, the others are quarantined with every reason."""
-
-        def one(job, shop, store):
-            from pluribus import ingest, validate
-
-            live = self.live(store, shop)
-            found = validate.validate(
-                store,
-                snapshot=job.snapshot,
-                rows_key=ingest.rows_key(job.snapshot),
-                suites=self.batch.suites[shop.vertical],
-                limits=shop.limits,
-                live_products=live.manifest.facts["products"] if live else 0,
-            )
-            counts = {"accepted": found.accepted, "quarantined": found.quarantined}
-            return job.after("validate", found.size_bytes, counts, validation=found.key)
-
-        self.advance("validate", one)
+        self.advance("validate", self.validate_shop)
         self.next(self.embed)
 
     @card(type="blank", id="embed")
@@ -159,9 +51,7 @@ class RefreshFlow(StoreFlow):
     @step
     def embed(self):
         """Encode new pictures and texts of all shops together, once and for all, with the shared model."""
-        self.load_s = 0.0
-        if self.running():
-            self.encode()
+        self.embed_together()
         self.next(self.build)
 
     @card(type="blank", id="build")
@@ -169,26 +59,7 @@ class RefreshFlow(StoreFlow):
     @step
     def build(self):
         """Fuse the vectors, build and measure the index: the files of a release, not yet public."""
-
-        def one(job, shop, store):
-            from pluribus import build
-
-            release = uuid.uuid4().hex
-            made = build.build(
-                store,
-                release=release,
-                products_key=job.validation + "products.parquet",
-                model=self.batch.model,
-                fingerprint=self.batch.fingerprint,
-                fusion=shop.fusion,
-                index=shop.index,
-            )
-            size_bytes = sum(file.size_bytes for file in made.files.values())
-            scores = {f"recall@10 {name}": value for name, value in made.recall.items()}
-            counts = {"with picture": made.with_picture, "with text": made.with_text}
-            return job.after("build", size_bytes, counts, release=release, files=made.files, scores=scores)
-
-        self.advance("build", one)
+        self.advance("build", self.build_shop)
         self.next(self.evaluate)
 
     @card(type="blank", id="evaluate")
@@ -196,23 +67,7 @@ class RefreshFlow(StoreFlow):
     @step
     def evaluate(self):
         """Measure each release against chance, thresholds and the live release: a verdict."""
-
-        def one(job, shop, store):
-            from pluribus import evaluate, releases
-            from pluribus.evaluate import concepts
-
-            releases.unsealed(store, shop=shop.name, release=job.release, files=job.files).verify()
-            asked = {"model": self.batch.model, "fingerprint": self.batch.fingerprint, "gate": shop.gate}
-            asked["concepts"] = concepts.of_model(self.open_store(), self.batch.fingerprint)
-            found, file = evaluate.evaluate(store, release=job.release, live=self.live(store, shop), **asked)
-            scores = job.scores | {name: score.value for name, score in found.headline.items()}
-            files = job.files | {"evaluation.json": file}
-            verdict = found.verdict
-            state = {"pass": "running", "fail": "failed gate", "hold": "held"}[verdict.outcome]
-            changes = {"scores": scores, "files": files, "state": "running" if self.force else state}
-            return job.after("evaluate", file.size_bytes, {}, reason=verdict.says, **changes)
-
-        self.advance("evaluate", one)
+        self.advance("evaluate", self.evaluate_shop)
         self.next(self.publish)
 
     @card(type="blank", id="publish")
@@ -220,130 +75,8 @@ class RefreshFlow(StoreFlow):
     @step
     def publish(self):
         """Switch each shop that passed to its new release, in one atomic step."""
-
-        def one(job, shop, store):
-            from pluribus import publish
-
-            facts = {
-                "model": self.batch.model.name,
-                "fingerprint": self.batch.fingerprint,
-                "width": self.batch.model.width,
-                "products": job.counts["accepted"],
-                "snapshot": job.snapshot,
-                "validation": job.validation,
-                "scores": job.scores,
-                "run": current.run_id,
-            }
-            why = f"run {current.run_id}"
-            if job.reason:  # the gate's: only --force comes here with one
-                facts["forced"] = {"who": self.forced_by, "why": self.force, "over": job.reason}
-                why += f", forced by {self.forced_by}: {self.force}"
-            made_of = {"asof": job.asof, "input_key": job.input_key}
-            publish.seal(store, shop=shop.name, release=job.release, files=job.files, facts=facts, **made_of)
-            if self.wave.get("beside"):
-                return job.after("publish", 0, {}, state="beside")
-            state = publish.publish(store, shop=shop.name, release=job.release, why=why, anew=self.anew)
-            return job.after("publish", 0, {}, state="unchanged" if state == "already" else state)
-
-        self.advance("publish", one)
+        self.advance("publish", self.publish_shop)
         self.next(self.join)
-
-    @step
-    def join(self, inputs):
-        """Gather the shops of all batches."""
-        self.jobs = sorted((job for batch in inputs for job in batch.jobs), key=lambda job: job.shop)
-        self.loads = [batch.load_s for batch in inputs if batch.load_s]
-        self.merge_artifacts(inputs, include=["store_url", "started"])
-        self.next(self.end)
-
-    @card(type="blank", id="report")
-    @step
-    def end(self):
-        """One table of all shops, on the card and in the store."""
-        from pluribus import alerts, plan, settings
-        from pluribus.cards import runs
-
-        finished = datetime.now(UTC)
-        with plainly():
-            report = {"run": current.run_id, "started": self.started, "finished": finished, "jobs": self.jobs}
-            self.report = plan.write_report(self.open_store(), loads=self.loads, **report)
-        current.card.extend(runs.report(self.jobs, self.started, finished))
-        print(plan.tag(current, self.jobs))
-        print(alerts.after(self.open_store(), self.report, lambda: settings.operations(self.config)))
-        print(f"report {self.report}")
-        if self.jobs and all(job.state in ("set aside", "failed gate") for job in self.jobs):
-            raise SystemExit("error: no shop got through; each one's reason stands above and in the report")
-
-    def encode(self):
-        """The work of `embed`: look at every shop, encode what is new, hand each shop its own."""
-        from pluribus import embed
-        from pluribus.evaluate import concepts
-
-        asked = {"model": self.batch.model, "fingerprint": self.batch.fingerprint}
-        encoder = cache(self.load_model)
-        pool = embed.Pool(encoder)
-
-        def look(job, shop, store):
-            pool.add(job.shop, embed.look(store, products_key=job.validation + "products.parquet", **asked))
-            return job
-
-        def one(job, shop, store):
-            done = pool.of(job.shop)
-            counts = {"embedded": done.pictures + done.texts, "reused": done.reused, "shared": done.shared}
-            return job.after("embed", done.size_bytes, counts).spent("embed", done.seconds)
-
-        self.advance("embed", one, look=look, together=pool.encode)
-        self.load_s = pool.load_s
-        if self.running():
-            concepts.of_model(self.open_store(), self.batch.fingerprint, encoder)  # once for all shops
-
-    def running(self):
-        """Whether any shop of this batch is still under way."""
-        return any(job.state == "running" for job in self.jobs)
-
-    def advance(self, stage, one, look=None, together=None):
-        """Take every running job of this batch through one stage, each inside its own shop's part of the store.
-
-        What came of it is drawn on the step's card; where no job is left, nothing is imported and nothing drawn.
-        """
-        if not self.running():
-            return
-        from pluribus import plan
-        from pluribus.cards import stages
-
-        with plainly():
-            store = self.open_store()
-
-            def inside(do):
-                def work(job):
-                    shop = self.batch.shop(job.shop)
-                    plan.afford(job, shop.limits, self.hour_price)
-                    return do(job, shop, store.within(f"shops/{job.shop}"))
-
-                return work
-
-            more = {"look": look and inside(look), "together": together, "run": current.run_id}
-            more["as_json"] = os.environ.get("PLURIBUS_LOG") == "json"
-            self.jobs = plan.advance(self.jobs, stage, inside(one), **more)
-            if stage == "validate":
-                from pluribus.cards import pages
-
-                pages.keep(store, self.jobs)
-        current.card.extend(getattr(stages, stage)(store, self.jobs))
-
-    def live(self, store, shop):
-        """The shop's live release to compare with; none when everything is to be built anew."""
-        from pluribus import releases
-
-        if self.anew or releases.current(store, shop=shop.name) is None:
-            return None
-        return releases.open_release(store, shop=shop.name)
-
-    def load_model(self):
-        """The shared encoder of this batch."""
-        from pluribus import models
-
-        return models.load(self.open_store(), self.batch.fingerprint, fast=True)
 
 
 if __name__ == "__main__":

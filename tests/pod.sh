@@ -7,7 +7,7 @@ pod=$(mktemp -d "$PODS/XXXXXX")
 cd "$pod"
 tar -xzf "$CODE_PACKAGE"
 for word in "$@"; do
-    case $word in */flows/refresh.py) arguments+=("refresh.py") ;; *) arguments+=("$word") ;; esac
+    case $word in */flows/*.py) arguments+=("${word##*/}") ;; *) arguments+=("$word") ;; esac
 done
 export PYTHONPATH=$pod/.mf_code METAFLOW_EXTRACTED_ROOT=$pod
 exec "$REAL_PYTHON" "${arguments[@]}"

@@ -16,11 +16,11 @@ import pytest
 from fleets import ROOT, fleet
 
 from pluribus import deploy, releases
-from pluribus.errors import ConfigError
+from pluribus.errors import ConfigError, RunError
 from pluribus.fleet import Deploy, Machine
 from pluribus.store import open_store
 
-FLOW = ROOT / "flows" / "refresh.py"
+FLOWS = ROOT / "flows"
 ROLE = "arn:aws:iam::123456789012:role/r"
 HOW = Deploy(
     schedule="5 * * * *", image="registry.example/pluribus:1", machines={"embed": Machine(gpu=2, memory_mb=32_000)}
@@ -69,7 +69,7 @@ def cluster(s3_client: Any, s3_endpoint: str) -> Iterator[dict[str, str]]:
     }
 
 
-@pytest.fixture(scope="module", params=deploy.ENGINES)
+@pytest.fixture(scope="module", params=deploy.TARGETS)
 def definition(
     request: pytest.FixtureRequest, cluster: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> deploy.Definition:
@@ -78,41 +78,64 @@ def definition(
         "PLURIBUS_WEBHOOK": "AKIAABCDEFGHIJKLMNOP"
     }
     places = {"config": f"s3://{cluster['bucket']}/config", "store": f"s3://{cluster['bucket']}/store"}
-    return deploy.compiled(FLOW, HOW, engine=request.param, to=to, env=env, **places)
+    return deploy.compiled(FLOWS, HOW, engine=request.param, to=to, env=env, **places)
 
 
 def test_a_definition_holds_every_step_with_its_machine_and_no_secret(definition: deploy.Definition) -> None:
     assert deploy.problems(definition, HOW) == []
-    if definition.engine == "argo":  # Step Functions' image is in its job definition, beside the text
+    if definition.engine != "step-functions":  # its image is in its job definition, beside the text
         assert "registry.example/pluribus:1" in definition.text
     assert str(ROOT) not in definition.text
 
 
 def test_the_check_sees_what_is_wrong(definition: deploy.Definition) -> None:
     """A check that cannot fail proves nothing."""
-    other = Deploy(schedule="6 * * * *", machines={"embed": Machine(gpu=1), "build": Machine(memory_mb=999)})
-    wrong = " ".join(deploy.problems(definition, other))
+    engine = definition.engine
+    last = list(deploy.TARGETS[engine].steps)[-3]  # publish, or what holds it
+    small = dict.fromkeys(("build", "evaluate", "publish"), Machine(memory_mb=999))
+    wrong = deploy.problems(definition, Deploy(schedule="6 * * * *", machines={"embed": Machine(gpu=1), **small}))
     assert "step embed asks for 2 GPUs, 1 are configured" in wrong
-    assert "step build asks for 16000 MB, 999 are configured" in wrong
-    without = definition.text.replace("publish", "pub-lish")
-    assert "step publish is missing" in deploy.problems(deploy.Definition(definition.engine, without), HOW)
-    leaky = definition.text.replace("refresh.py", "AKIAABCDEFGHIJKLMNOP", 1)
-    assert "it holds a secret: AKIAAB…" in deploy.problems(deploy.Definition(definition.engine, leaky), HOW)
-    if definition.engine == "argo":
-        assert "the schedule '6 * * * *' is not in it" in wrong
-        assert "5 * * * *" in definition.text
+    assert f"step {last} asks for {deploy.machine(HOW, engine, last).memory_mb} MB, 999 are configured" in wrong
+    assert ("the schedule '6 * * * *' is not in it" in wrong) == (engine != "step-functions")
+
+    def after(old: str, new: str, most: int = -1) -> list[str]:
+        return deploy.problems(deploy.Definition(engine, definition.text.replace(old, new, most)), HOW)
+
+    assert f"step {last} is missing" in after(last, "another")
+    assert "step another is none of the flow" in after(last, "another")
+    assert "it holds a secret: AKIAAB…" in after("mflog", "AKIAABCDEFGHIJKLMNOP", 1)
+    assert "parameter shops is not in it" in after("shops", "shop-s")
 
 
-def test_only_embed_asks_for_a_gpu_and_only_start_join_and_end_are_not_retried() -> None:
-    assert [step for step in deploy.STEPS if Deploy().machine(step).gpu] == ["embed"]
+@pytest.mark.parametrize("engine", deploy.TARGETS)
+def test_what_is_no_definition_is_one_clear_line(engine: deploy.Engine) -> None:
+    for text in ("", "{}", "[]", "CONFIG = {'states': 1}", "CONFIG = open"):
+        with pytest.raises(RunError, match=f"no definition for {engine}: .*compile it again"):
+            deploy.problems(deploy.Definition(engine, text), HOW)
+
+
+@pytest.mark.parametrize("engine", deploy.TARGETS)
+def test_only_embed_asks_for_a_gpu(engine: deploy.Engine) -> None:
+    steps = deploy.TARGETS[engine].steps
+    assert [step for step in steps if deploy.machine(Deploy(), engine, step).gpu] == ["embed"]
+
+
+def test_a_step_of_several_stages_has_the_largest_machine_and_the_time_of_all() -> None:
+    machines = {"ingest": Machine(cpu=8, hours=2), "validate": Machine(memory_mb=9_000, hours=1)}
+    assert deploy.machine(Deploy(machines=machines), "airflow", "prepare") == Machine(cpu=8, memory_mb=9_000, hours=3)
+
+
+def test_a_machine_for_a_step_that_there_is_not_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"machines of the steps start, .*'embedd' came"):
+        Deploy(machines={"embedd": Machine(gpu=1)})
 
 
 def test_a_configuration_on_this_machine_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"expected both at s3://.*aws s3 sync"):
-        deploy.compiled(FLOW, HOW, engine="argo", config="config", store="s3://b/s", to=tmp_path / "x")
+        deploy.compiled(FLOWS, HOW, engine="argo", config="config", store="s3://b/s", to=tmp_path / "x")
 
 
-def test_shops_are_no_part_of_the_definition(cluster: dict[str, str], s3_client: Any, tmp_path: Path) -> None:
+def test_shops_are_no_part_of_a_definition(cluster: dict[str, str], s3_client: Any, tmp_path: Path) -> None:
     """The verb, on a configuration in a bucket: it checks every file and bakes in none. `make deploy-check`: 5,000."""
     bucket = cluster["bucket"]
     store = open_store(f"s3://{bucket}/many")
@@ -130,25 +153,26 @@ def test_shops_are_no_part_of_the_definition(cluster: dict[str, str], s3_client:
                 lambda item: s3_client.put_object(Bucket=bucket, Key=f"many/{item[0]}", Body=item[1]), files.items()
             )
         )
-    env = os.environ | cluster
-    command = [sys.executable, "-W", "ignore", "-c", "from pluribus.cli import main; main()"]
-    command += ["--config", f"s3://{bucket}/many", "deploy", "argo", "--to", str(tmp_path / "argo.json"), "--json"]
-    done = subprocess.run(command, env=env, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    told = json.loads(done.stdout)
-    assert told["problems"] == []
-    assert told["bytes"] < 400_000
-    assert "shop-0000" not in (tmp_path / "argo.json").read_text()
+    for engine, target in deploy.TARGETS.items():
+        command = [sys.executable, "-W", "ignore", "-c", "from pluribus.cli import main; main()"]
+        command += ["--config", f"s3://{bucket}/many", "deploy", engine, "--json"]
+        done = subprocess.run(command, env=os.environ | cluster, cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+        told = json.loads(done.stdout)
+        assert told["problems"] == []
+        assert told["bytes"] < 400_000
+        assert "shop-0000" not in (tmp_path / f"deployment{target.suffix}").read_text()
 
 
+@pytest.mark.parametrize(("flow", "n_steps"), [("refresh.py", 9), ("refresh_airflow.py", 10)])
 def test_every_step_runs_in_an_empty_folder_from_the_code_package_alone(
-    cluster: dict[str, str], tmp_path: Path
+    flow: str, n_steps: int, cluster: dict[str, str], tmp_path: Path
 ) -> None:
     """Metaflow's S3 datastore for real; configuration, feeds, expectations, models and store lie in the bucket."""
-    bucket = cluster["bucket"]
-    made = fleet(tmp_path, f"s3://{bucket}/pods/store", shops=("outpost",))
-    there = open_store(f"s3://{bucket}/pods")
-    head = f'store = "s3://{bucket}/pods/store"\ndata_root = "../data"\n'
+    bucket, prefix = cluster["bucket"], flow.removesuffix(".py")
+    made = fleet(tmp_path, f"s3://{bucket}/{prefix}/store", shops=("outpost",))
+    there = open_store(f"s3://{bucket}/{prefix}")
+    head = f'store = "s3://{bucket}/{prefix}/store"\ndata_root = "../data"\n'
     text = head + 'models = "models"\nexpectations = "../expectations"\n'
     there.create("config/pluribus.toml", text.encode())
     there.create("config/shops/outpost.toml", (tmp_path / "config" / "shops" / "outpost.toml").read_bytes())
@@ -169,14 +193,14 @@ def test_every_step_runs_in_an_empty_folder_from_the_code_package_alone(
         "METAFLOW_DEFAULT_METADATA": "local",
         "PYTHONWARNINGS": "ignore",
     }
-    metaflow = [str(FLOW), "--no-pylint", "--datastore", "s3"]
+    metaflow = [str(FLOWS / flow), "--no-pylint", "--datastore", "s3"]
     packed = subprocess.run(
         [sys.executable, *metaflow, "package", "save", env["CODE_PACKAGE"]], env=env, capture_output=True, text=True
     )
     assert packed.returncode == 0, packed.stdout + packed.stderr
     pod = str(ROOT / "tests" / "pod.sh")
     as_pods = f"import runpy, sys; sys.executable, sys.argv = {pod!r}, sys.argv[1:]"
-    as_pods += f"; sys.path.insert(0, {str(FLOW.parent)!r}); runpy.run_path({str(FLOW)!r}, run_name='__main__')"
+    as_pods += f"; sys.path.insert(0, {str(FLOWS)!r}); runpy.run_path({str(FLOWS / flow)!r}, run_name='__main__')"
     command = [
         sys.executable,
         "-c",
@@ -186,15 +210,14 @@ def test_every_step_runs_in_an_empty_folder_from_the_code_package_alone(
         "--shops",
         "outpost",
         "--config",
-        f"s3://{bucket}/pods/config",
+        f"s3://{bucket}/{prefix}/config",
     ]
     done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "outpost" in done.stdout
-    assert len(list(pods.iterdir())) == 9, "each step in a folder of its own"
+    assert len(list(pods.iterdir())) == n_steps, "each step in a folder of its own"
     assert all(
-        (pod / "refresh.py").exists() and (pod / ".mf_code" / "pluribus" / "embed.py").exists()
-        for pod in pods.iterdir()
+        (pod / flow).exists() and (pod / ".mf_code" / "pluribus" / "embed.py").exists() for pod in pods.iterdir()
     )
     own = open_store(made.store).within("shops/outpost")
     assert releases.open_release(own, shop="outpost").manifest.facts["products"] > 30

@@ -8,6 +8,7 @@ from annotated_types import Ge, Gt
 from pluribus.records import FORBID_UNKNOWN, Count
 from pluribus.schedules import cron
 
+STEPS = ("start", "ingest", "validate", "embed", "build", "evaluate", "publish", "join", "end")  # of the flow
 Price = Annotated[float, Ge(0)]
 
 
@@ -70,6 +71,9 @@ class Deploy:
     def __post_init__(self) -> None:
         if self.schedule:
             cron(self.schedule)
+        unknown = sorted(set(self.machines) - set(STEPS))
+        if unknown:
+            raise ValueError(f"machines of the steps {', '.join(STEPS)}; {', '.join(map(repr, unknown))} came")
 
     def machine(self, step: str) -> Machine:
         """What a step asks for."""

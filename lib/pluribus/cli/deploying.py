@@ -13,18 +13,19 @@ from pluribus.errors import ConfigError
 @app.command()
 def deploy(
     context: typer.Context,
-    engine: Annotated[str, typer.Argument(help="argo or step-functions")],
-    to: Annotated[Path, typer.Option(help="the file to write")] = Path("deployment.json"),
+    engine: Annotated[str, typer.Argument(help="argo, step-functions or airflow")],
+    to: Annotated[Path | None, typer.Option(help="the file to write [default: deployment.json, .py]")] = None,
     as_json: RESULTS = False,
 ) -> None:
-    """Compile the flow for Argo Workflows or Step Functions with the configured schedule and machines; check it."""
+    """Compile the flow for an engine with the configured schedule and machines; check what came of it."""
     from pluribus import deploy as engines
 
-    if engine not in engines.ENGINES:
-        raise ConfigError(f"engine {engine!r}", expected=f"one of {', '.join(engines.ENGINES)}")
+    if engine not in engines.TARGETS:
+        raise ConfigError(f"engine {engine!r}", expected=f"one of {', '.join(engines.TARGETS)}")
+    to = to or Path("deployment").with_suffix(engines.TARGETS[engine].suffix)
     settings = context.obj.settings()
     places = {"config": settings.location, "store": settings.store, "to": to}
-    found = engines.compiled(FLOW, settings.deploy, engine=engine, **places)
+    found = engines.compiled(FLOW.parent, settings.deploy, engine=engine, **places)
     wrong = engines.problems(found, settings.deploy)
     if as_json:
         print(json.dumps({"engine": engine, "file": str(to), "bytes": len(found.text), "problems": wrong}))
