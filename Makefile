@@ -82,8 +82,11 @@ packing: install ## seconds of the embed step: 100 small shops in one run, and o
 million: install ## one shop of PRODUCTS=1000000 through every stage; a call that was cut short goes on
 	$(BIN)/python benchmarks/million.py --products $(or $(filter-out 200,$(PRODUCTS)),1000000)
 
-deploy-check: install ## Argo and Step Functions definitions of 5,000 shops, offline; steps from the code package alone
-	PLURIBUS_DEPLOY_SHOPS=5000 $(BIN)/pytest tests/test_deploy.py
+AIRFLOW := .airflow/bin/python
+deploy-check: install ## all three engines' definitions for 5,000 shops, offline; steps from the code package alone; Airflow's run by Airflow
+	$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .airflow
+	$(BIN)/uv pip install --quiet --python $(AIRFLOW) apache-airflow==2.10.5 apache-airflow-providers-cncf-kubernetes==7.14.0
+	PLURIBUS_AIRFLOW=$(abspath $(AIRFLOW)) PLURIBUS_DEPLOY_SHOPS=5000 $(BIN)/pytest tests/test_deploy.py
 
 real: install ## the five real shops in one run (PLURIBUS_DATA says where the shared data lies)
 	PLURIBUS_DATA=$(PLURIBUS_DATA) $(BIN)/pluribus --config config/real refresh

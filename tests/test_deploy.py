@@ -164,54 +164,45 @@ def test_shops_are_no_part_of_a_definition(cluster: dict[str, str], s3_client: A
         assert "shop-0000" not in (tmp_path / f"deployment{target.suffix}").read_text()
 
 
+def in_bucket(folder: Path, location: str, shops: tuple[str, ...]) -> None:
+    """All that a small fleet needs, at an s3://… location: configuration, feeds, expectations, models."""
+    fleet(folder, f"{location}/store", shops=shops)
+    there = open_store(location)
+    head = f'store = "{location}/store"\ndata_root = "../data"\nmodels = "models"\nexpectations = "../expectations"\n'
+    there.create("config/pluribus.toml", f"{head}[run]\nbatch_products = 40\n".encode())  # each shop a task
+    lies = {"config/shops": folder / "config" / "shops", "config/models": ROOT / "config" / "models"}
+    for place, local in (lies | {"data": folder / "data", "expectations": ROOT / "expectations"}).items():
+        for file in local.rglob("mini.*" if "models" in place else "*"):
+            if file.is_file():
+                there.create(f"{place}/{file.relative_to(local)}", file)
+
+
+def products(location: str, shop: str) -> int:
+    """How many products the shop's live release has."""
+    own = open_store(f"{location}/store").within(f"shops/{shop}")
+    return int(releases.open_release(own, shop=shop).manifest.facts["products"])
+
+
 @pytest.mark.parametrize(("flow", "n_steps"), [("refresh.py", 9), ("refresh_airflow.py", 10)])
 def test_every_step_runs_in_an_empty_folder_from_the_code_package_alone(
     flow: str, n_steps: int, cluster: dict[str, str], tmp_path: Path
 ) -> None:
     """Metaflow's S3 datastore for real; configuration, feeds, expectations, models and store lie in the bucket."""
-    bucket, prefix = cluster["bucket"], flow.removesuffix(".py")
-    made = fleet(tmp_path, f"s3://{bucket}/{prefix}/store", shops=("outpost",))
-    there = open_store(f"s3://{bucket}/{prefix}")
-    head = f'store = "s3://{bucket}/{prefix}/store"\ndata_root = "../data"\n'
-    text = head + 'models = "models"\nexpectations = "../expectations"\n'
-    there.create("config/pluribus.toml", text.encode())
-    there.create("config/shops/outpost.toml", (tmp_path / "config" / "shops" / "outpost.toml").read_bytes())
-    for place, folder in {"config/models": ROOT / "config" / "models", "expectations": ROOT / "expectations"}.items():
-        for file in folder.glob("mini.*" if "models" in place else "*.json"):
-            there.create(f"{place}/{file.name}", file)
-    for file in (tmp_path / "data" / "outpost").iterdir():
-        there.create(f"data/outpost/{file.name}", file)
-    pods = tmp_path / "pods"
+    location = f"s3://{cluster['bucket']}/{flow.removesuffix('.py')}"
+    in_bucket(tmp_path, location, ("outpost",))
+    pods, package = tmp_path / "pods", str(tmp_path / "code.tgz")
     pods.mkdir()
-    env = (
-        os.environ
-        | cluster
-        | {"PODS": str(pods), "REAL_PYTHON": sys.executable, "CODE_PACKAGE": str(tmp_path / "code.tgz")}
-    )
-    env |= {
-        "METAFLOW_DATASTORE_SYSROOT_LOCAL": str(tmp_path),
-        "METAFLOW_DEFAULT_METADATA": "local",
-        "PYTHONWARNINGS": "ignore",
-    }
+    env = os.environ | cluster | {"PODS": str(pods), "REAL_PYTHON": sys.executable, "CODE_PACKAGE": package}
+    env |= {"METAFLOW_DATASTORE_SYSROOT_LOCAL": str(tmp_path), "METAFLOW_DEFAULT_METADATA": "local"}
     metaflow = [str(FLOWS / flow), "--no-pylint", "--datastore", "s3"]
     packed = subprocess.run(
-        [sys.executable, *metaflow, "package", "save", env["CODE_PACKAGE"]], env=env, capture_output=True, text=True
+        [sys.executable, *metaflow, "package", "save", package], env=env, capture_output=True, text=True
     )
     assert packed.returncode == 0, packed.stdout + packed.stderr
     pod = str(ROOT / "tests" / "pod.sh")
     as_pods = f"import runpy, sys; sys.executable, sys.argv = {pod!r}, sys.argv[1:]"
     as_pods += f"; sys.path.insert(0, {str(FLOWS)!r}); runpy.run_path({str(FLOWS / flow)!r}, run_name='__main__')"
-    command = [
-        sys.executable,
-        "-c",
-        as_pods,
-        *metaflow,
-        "run",
-        "--shops",
-        "outpost",
-        "--config",
-        f"s3://{bucket}/{prefix}/config",
-    ]
+    command = [sys.executable, "-W", "ignore", "-c", as_pods, *metaflow, "run", "--config", f"{location}/config"]
     done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "outpost" in done.stdout
@@ -219,8 +210,38 @@ def test_every_step_runs_in_an_empty_folder_from_the_code_package_alone(
     assert all(
         (pod / flow).exists() and (pod / ".mf_code" / "pluribus" / "embed.py").exists() for pod in pods.iterdir()
     )
-    own = open_store(made.store).within("shops/outpost")
-    assert releases.open_release(own, shop="outpost").manifest.facts["products"] > 30
+    assert products(location, "outpost") > 30
+
+
+@pytest.mark.skipif(
+    not os.environ.get("PLURIBUS_AIRFLOW"), reason="PLURIBUS_AIRFLOW names no Python with Airflow in it"
+)
+def test_airflow_itself_runs_the_definition(cluster: dict[str, str], tmp_path: Path) -> None:
+    """Two tasks side by side in each of three splits; only Kubernetes' part is played by processes."""
+    location = f"s3://{cluster['bucket']}/airflow"
+    in_bucket(tmp_path, location, ("outpost", "hearth"))
+    to, pods, airflow = tmp_path / "dag.py", tmp_path / "pods", Path(os.environ["PLURIBUS_AIRFLOW"])
+    pods.mkdir()
+    places = {"config": f"{location}/config", "store": f"{location}/store", "to": to}
+    deploy.compiled(FLOWS, HOW, engine="airflow", env=cluster, **places)
+    env = os.environ | cluster | {"AIRFLOW_HOME": str(tmp_path), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
+    prepared = subprocess.run([str(airflow.with_name("airflow")), "db", "migrate"], env=env, capture_output=True)
+    assert prepared.returncode == 0, prepared.stderr.decode()
+    command = [
+        str(airflow),
+        str(ROOT / "tests" / "airflow_pods.py"),
+        str(to),
+        str(pods),
+        str(Path(sys.executable).parent),
+    ]
+    done = subprocess.run(command, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    ran = [pod.name.rpartition("-")[0] for pod in pods.iterdir()]
+    assert {step: ran.count(step) for step in ran} == {
+        step: 2 if step in ("prepare", "embed", "release") else 1 for step in deploy.TARGETS["airflow"].steps
+    }
+    assert products(location, "outpost") > 30
+    assert products(location, "hearth") > 30
 
 
 def test_a_model_that_is_missing_on_the_cluster_is_one_clear_line(cluster: dict[str, str], tmp_path: Path) -> None:

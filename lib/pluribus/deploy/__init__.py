@@ -116,7 +116,7 @@ def compiled(
         "PLURIBUS_SHOPS": "due",
         "PLURIBUS_CONFIG": config,
         "PLURIBUS_STORE": store,
-        "METAFLOW_DEFAULT_METADATA": "local",
+        "METAFLOW_DEFAULT_METADATA": told.get("METAFLOW_DEFAULT_METADATA", "local"),
     }
     with tempfile.TemporaryDirectory(prefix="pluribus-") as folder:
         done = subprocess.run(  # noqa: S603 - our flow
