@@ -272,7 +272,7 @@ class Stages(StoreFlow):
                 from pluribus.cards import pages
 
                 pages.keep(store, self.jobs)
-        current.card[stage].extend(getattr(stages, stage)(store, self.jobs))
+        current.card[stage].extend(stages.card(stage, store, self.jobs))
 
     def live(self, store, shop):
         """The shop's live release to compare with; none when everything is to be built anew."""

@@ -65,7 +65,7 @@ class Run:
 
     def draw(self, step: str) -> list[dict[str, Any]]:
         """The card of a step as Metaflow stores it."""
-        found = getattr(stages, step)(self.store, self.jobs[step])
+        found = stages.card(step, self.store, self.jobs[step])
         return rendered(found)
 
 
@@ -327,7 +327,7 @@ def test_a_source_address_keeps_its_secrets(run: Run) -> None:
 def test_nothing_to_do_is_a_card_too(run: Run) -> None:
     empty = replace(run.batch, shops=())
     drawn = [runs.plan([empty], {}), runs.report([], STARTED, STARTED)]
-    drawn += [getattr(stages, step)(run.store, []) for step in STEPS]
+    drawn += [stages.card(step, run.store, []) for step in STEPS]
     for components in drawn:
         assert "could not be drawn" not in json.dumps(rendered(components))
 
@@ -337,17 +337,17 @@ def test_fifty_shops_have_a_table_and_few_sections(run: Run) -> None:
         done = Job(shop=f"shop{n}", seconds={"ingest": 0.1}, size_bytes={"ingest": 1})
         return replace(done, state="set aside", reason=f"no feed {n}") if n % 2 else done
 
-    tree = rendered(stages.ingest(run.store, [job(n) for n in range(50)]))
+    tree = rendered(stages.card("ingest", run.store, [job(n) for n in range(50)]))
     assert {f"shop{n}" for n in range(50)} | {f"no feed {n}" for n in range(1, 50, 2)} <= set(cells(tree))
     assert len(titles(tree)) == 12 and titles(tree)[0] == "shop1"  # trouble first
-    asleep = rendered(stages.ingest(run.store, [replace(job(n), state="unchanged") for n in range(50)]))
+    asleep = rendered(stages.card("ingest", run.store, [replace(job(n), state="unchanged") for n in range(50)]))
     assert not titles(asleep) and "shop49" in cells(asleep)
     assert rendered(runs.report([job(n) for n in range(50)], STARTED, STARTED))
 
 
 def test_a_card_that_cannot_be_drawn_says_so_and_costs_nothing(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     lost = replace(run.jobs["build"][0], release="0" * 32)
-    tree = rendered(stages.build(run.store, [lost, run.jobs["build"][1]]))
+    tree = rendered(stages.card("build", run.store, [lost, run.jobs["build"][1]]))
     first, second = section_of(tree, "good"), section_of(tree, "texts")
     assert any("could not be drawn: Missing" in cell for cell in cells(first))
     assert not any("could not be drawn" in cell for cell in cells(second))

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from pluribus import lexical
 from pluribus.errors import ReleaseError
+from pluribus.lexical import building
 
 TEXTS = [
     "Red summer dress",
@@ -62,20 +63,20 @@ WORDS = st.sampled_from(["red", "blue", "dresses", "lamp", "écharpe", "x", "42"
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.lists(st.lists(WORDS, max_size=9).map(" ".join), max_size=40), st.sampled_from([3, lexical.BLOCK]))
-@example(["red red red", "red red blue", *["red red red red red red red blue"] * 2], lexical.BLOCK)
+@given(st.lists(st.lists(WORDS, max_size=9).map(" ".join), max_size=40), st.sampled_from([3, building.BLOCK]))
+@example(["red red red", "red red blue", *["red red red red red red red blue"] * 2], building.BLOCK)
 def test_what_words_are_worth_is_bm25s_own_to_the_bit(texts: list[str], block: int) -> None:
     import bm25s
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lexical, "BLOCK", block)
+        patch.setattr(building, "BLOCK", block)
         made = lexical.build(texts)
     place: dict[str, int] = {}
     ids = [[place.setdefault(word, len(place)) for word in lexical.words(text)] for text in texts]
     if not place:
         assert made.n == len(texts) and not len(made.worth) and not made.scores("red").any()
         return
-    peer = bm25s.BM25(k1=lexical.K1, b=lexical.B, method="lucene")
+    peer = bm25s.BM25(k1=building.K1, b=building.B, method="lucene")
     peer.index((ids, place), create_empty_token=False, show_progress=False)
     assert made.spelled.split("\n") == list(place)
     for ours, theirs in (("worth", "data"), ("texts", "indices"), ("starts", "indptr")):

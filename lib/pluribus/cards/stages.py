@@ -4,6 +4,7 @@ Shops in trouble and the first few others have one; a shop that did not change h
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pluribus.cards import TROUBLE, layout
@@ -14,77 +15,73 @@ from pluribus.store import Store
 MOST_SECTIONS = 6  # shops of a task shown in detail, and as many more in trouble
 
 
-@unfailing
-def ingest(store: Store, jobs: Sequence[Job]) -> list[Any]:
-    """What came in: products with their pictures, how full the columns are, which pictures could not be had."""
-    columns = {"rows": _count("rows"), "pictures": _count("pictures"), "references settled": _count("fetched")}
-    about = "Feeds and pictures became one immutable snapshot per shop."
-    return _step("ingest", about, store, jobs, columns)
+def _count(name: str) -> Callable[[Job], Any]:
+    return lambda job: job.counts.get(name, "")
+
+
+def _score(name: str) -> Callable[[Job], Any]:
+    return lambda job: job.scores.get(name)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What the card of a stage says, and what its table shows of each shop that came through."""
+
+    about: str
+    columns: dict[str, Callable[[Job], Any]]
+
+
+STAGES = {
+    "ingest": Shown(
+        "Feeds and pictures became one immutable snapshot per shop.",
+        {"rows": _count("rows"), "pictures": _count("pictures"), "references settled": _count("fetched")},
+    ),
+    "validate": Shown(
+        "Great Expectations judged every row: accepted ones go on, the others are quarantined with every reason.",
+        {
+            "rows": _count("rows"),
+            "accepted": _count("accepted"),
+            "quarantined": _count("quarantined"),
+            "share": lambda job: f"{job.counts['quarantined'] / max(1, job.counts['rows']):.1%}",
+        },
+    ),
+    "embed": Shown(
+        "New pictures and texts became vectors, once and for all; what was known is reused.",
+        {
+            "embedded now": _count("embedded"),
+            "reused": _count("reused"),
+            "embedded per second": lambda job: f"{job.counts['embedded'] / max(1e-3, job.seconds['embed']):,.0f}",
+        },
+    ),
+    "build": Shown(
+        "Vectors became an index and the other files of a release, which nobody sees yet.",
+        {
+            "products": _count("accepted"),
+            "with picture": _count("with picture"),
+            "with text": _count("with text"),
+            "recall@10 by picture": _score("recall@10 picture"),
+            "recall@10 by text": _score("recall@10 text"),
+        },
+    ),
+    "evaluate": Shown(
+        "Each release was measured before anybody sees it. hits@5: the right product is among the first five.",
+        {
+            "verdict": lambda job: "failed" if job.state == "failed gate" else "passed",
+            "title→product hits@5": _score("title→product hits@5"),
+            "title→picture hits@5": _score("title→picture hits@5"),
+        },
+    ),
+    "publish": Shown(
+        "Shops that passed were switched to their new release, each in one atomic step.",
+        {"release": lambda job: job.release[:12]},
+    ),
+}
 
 
 @unfailing
-def validate(store: Store, jobs: Sequence[Job]) -> list[Any]:
-    """What was accepted, what was quarantined, and why."""
-    columns = {
-        "rows": _count("rows"),
-        "accepted": _count("accepted"),
-        "quarantined": _count("quarantined"),
-        "share": lambda job: f"{job.counts['quarantined'] / max(1, job.counts['rows']):.1%}",
-    }
-    about = "Great Expectations judged every row: accepted ones go on, the others are quarantined with every reason."
-    return _step("validate", about, store, jobs, columns)
-
-
-@unfailing
-def embed(store: Store, jobs: Sequence[Job]) -> list[Any]:
-    """What the model had to look at, and what it had seen before."""
-    columns = {
-        "embedded now": _count("embedded"),
-        "reused": _count("reused"),
-        "embedded per second": lambda job: f"{job.counts['embedded'] / max(1e-3, job.seconds['embed']):,.0f}",
-    }
-    about = "New pictures and texts became vectors, once and for all; what was known is reused."
-    return _step("embed", about, store, jobs, columns)
-
-
-@unfailing
-def build(store: Store, jobs: Sequence[Job]) -> list[Any]:
-    """What the release is made of: the index, its measured recall, and who is whose neighbour."""
-    columns = {
-        "products": _count("accepted"),
-        "with picture": _count("with picture"),
-        "with text": _count("with text"),
-        "recall@10 by picture": lambda job: job.scores.get("recall@10 picture"),
-        "recall@10 by text": lambda job: job.scores.get("recall@10 text"),
-    }
-    about = "Vectors became an index and the other files of a release, which nobody sees yet."
-    return _step("build", about, store, jobs, columns)
-
-
-@unfailing
-def evaluate(store: Store, jobs: Sequence[Job]) -> list[Any]:
-    """Every score against chance and the live release, and the verdict."""
-    columns = {
-        "verdict": lambda job: "failed" if job.state == "failed gate" else "passed",
-        "title→product hits@5": lambda job: job.scores.get("title→product hits@5"),
-        "title→picture hits@5": lambda job: job.scores.get("title→picture hits@5"),
-    }
-    about = "Each release was measured before anybody sees it. hits@5: the right product is among the first five."
-    return _step("evaluate", about, store, jobs, columns)
-
-
-@unfailing
-def publish(store: Store, jobs: Sequence[Job]) -> list[Any]:
-    """What is live now, what changed by it, and how to go back."""
-    columns = {"release": lambda job: job.release[:12]}
-    about = "Shops that passed were switched to their new release, each in one atomic step."
-    return _step("publish", about, store, jobs, columns)
-
-
-def _step(
-    stage: str, about: str, store: Store, jobs: Sequence[Job], columns: Mapping[str, Callable[[Job], Any]]
-) -> list[Any]:
+def card(stage: str, store: Store, jobs: Sequence[Job]) -> list[Any]:
     """The card of one stage: its table of all shops, then a chapter for some of those that went through it."""
+    shown = STAGES[stage]
     here = [job for job in jobs if stage in job.seconds]
     trouble = [job for job in here if job.state in TROUBLE][:MOST_SECTIONS]
     asleep = ("unchanged",) if stage == "ingest" else ()
@@ -92,8 +89,8 @@ def _step(
     sections = [_section(stage, store.within(f"shops/{job.shop}"), job) for job in trouble + well]
     left_out = len(here) - len(sections)
     more = f" {left_out} shops have no section of their own." if left_out else ""
-    table = [_stage_row(stage, job, columns) for job in jobs]
-    return layout.page(stage.capitalize(), about + more, [layout.table(table)], sections)
+    table = [_stage_row(stage, job, shown.columns) for job in jobs]
+    return layout.page(stage.capitalize(), shown.about + more, [layout.table(table)], sections)
 
 
 def _section(stage: str, store: Store, job: Job) -> Any:
@@ -114,7 +111,3 @@ def _stage_row(stage: str, job: Job, columns: Mapping[str, Callable[[Job], Any]]
         "written": layout.size(job.size_bytes[stage]) if through else "",
         "why": job.reason,
     }
-
-
-def _count(name: str) -> Callable[[Job], Any]:
-    return lambda job: job.counts.get(name, "")
