@@ -55,18 +55,10 @@ def rankings(told: Mapping[str, Any]) -> Rows:
 
 def labels(told: Mapping[str, Any]) -> Rows:
     """Zero-shot and probe: F1 and accuracy."""
-    return [
-        {
-            "named right": score["name"],
-            "value": _number(score["value"]),
-            "95 %": _interval(score),
-            "n": f"{score['n']:,}",
-            "of": score["note"],
-            "by chance": _number(score["chance"]),
-        }
-        for score in told["scores"].values()
-        if score["name"].rpartition(" ")[2] not in metrics.METRICS
-    ]
+    scores = told["scores"].values()
+    return _scored(
+        "named right", (score for score in scores if score["name"].rpartition(" ")[2] not in metrics.METRICS)
+    )
 
 
 def behaviours(told: Mapping[str, Any]) -> Rows:
@@ -126,17 +118,7 @@ def cutoff(told: Mapping[str, Any]) -> Rows:
 
 def concepts(told: Mapping[str, Any]) -> Rows:
     """What the model understands of drawn products."""
-    return [
-        {
-            "of the model": score["name"],
-            "value": _number(score["value"]),
-            "95 %": _interval(score),
-            "n": f"{score['n']:,}",
-            "of": score["note"],
-            "by chance": _number(score["chance"]),
-        }
-        for score in (told.get("concepts") or {}).values()
-    ]
+    return _scored("of the model", (told.get("concepts") or {}).values())
 
 
 def release(told: Mapping[str, Any]) -> Rows:
@@ -252,6 +234,21 @@ def tables(told: Mapping[str, Any]) -> dict[str, Rows]:
 
 def _beside(told: Mapping[str, Any], name: str) -> Any:
     return told.get("beside", {}).get(name, [])
+
+
+def _scored(head: str, scores: Iterable[Mapping[str, Any]]) -> Rows:
+    """A line for each score, with its interval and what chance would give."""
+    return [
+        {
+            head: score["name"],
+            "value": _number(score["value"]),
+            "95 %": _interval(score),
+            "n": f"{score['n']:,}",
+            "of": score["note"],
+            "by chance": _number(score["chance"]),
+        }
+        for score in scores
+    ]
 
 
 def _number(value: float) -> str:
