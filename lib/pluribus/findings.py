@@ -4,7 +4,7 @@
 says why. A release evaluated by an older pluribus lacks some of it, and so do its tables.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from pluribus import metrics
