@@ -67,6 +67,20 @@ def test_reading_a_shop_that_was_never_refreshed(config: Path, verb: list[str]) 
     refused(pluribus("--config", str(config), *verb), "shop 'a'", "pluribus refresh --shops a")
 
 
+@pytest.mark.parametrize(
+    "verb",
+    [
+        ["search", "atelier", "dress", "--html"],
+        ["compare", "atelier", "AT-1000", "--more", "darker", "--html"],
+        ["map", "atelier", "--html"],
+        ["tag", "atelier", "--labels", "dress,boot", "--out"],
+    ],
+)
+def test_a_file_that_cannot_be_written(demo_store: str, tmp_path: Path, verb: list[str]) -> None:
+    to = tmp_path / "nowhere" / "page.csv"
+    refused(pluribus("--store", demo_store, *verb, str(to)), str(to), "No such file or directory")
+
+
 def test_a_shop_name_never_becomes_a_path(config: Path) -> None:
     refused(pluribus("--config", str(config), "releases", "../../etc"), "'../../etc'", "a-z")
 

@@ -5,13 +5,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from PIL import Image
 
 from pluribus import indexes, search
 from pluribus.errors import ConfigError
 from pluribus.records import Index
-from pluribus.search import Searcher, terms
+from pluribus.search import Searcher, filters, terms
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +29,8 @@ def atelier(demo_store: str) -> Searcher:
         ("red  dress, floral: -.5 ", [("red dress", 1.0), ("floral", -0.5)]),
         ("screen 16:9", [("screen 16:9", 1.0)]),
         ("size: 9", [("size", 9.0)]),
+        ("size:38", [("size:38", 1.0)]),
+        ("red dress:1, ean:4006381333931", [("red dress", 1.0), ("ean:4006381333931", 1.0)]),
         ("a:b", [("a:b", 1.0)]),
     ],
 )
@@ -101,6 +104,29 @@ def test_a_negative_term_pushes_away(atelier: Searcher) -> None:
     assert plain[0].product_id != without[0].product_id
 
 
+def test_how_large_weights_are_says_nothing_only_how_they_compare(atelier: Searcher) -> None:
+    for said in ("dress", "jacket with hood", "spaghetti dress"):
+        plain = [(hit.product_id, round(hit.score, 4)) for hit in atelier.query(said)]
+        for weight in (0.2, 5):
+            assert [(hit.product_id, round(hit.score, 4)) for hit in atelier.query({said: weight})] == plain
+    both = [hit.product_id for hit in atelier.query({"dress": 1, "floral": -0.5})]
+    assert [hit.product_id for hit in atelier.query({"dress": 4, "floral": -2})] == both
+
+
+def test_a_product_is_found_by_its_own_id(atelier: Searcher) -> None:
+    for product_id in atelier.products["product_id"].to_pylist()[:5]:
+        for typed in (product_id, product_id.lower(), f" {product_id} "):
+            assert atelier.query(typed, 1, collapse=False)[0].product_id == product_id
+
+
+@pytest.mark.parametrize("brand", ["ΖΑΡΑΣ", "İpekyol", "STRAẞE", "Ångström"])
+def test_a_filter_of_another_script_holds_however_it_is_written(brand: str) -> None:
+    of = pa.table({"brand": [brand, "other"]})
+    for said in {brand, brand.upper()}:
+        assert filters.mask(of, [f"brand={said}"]).tolist() == [True, False]
+        assert filters.mask(of, [f"brand!={said}"]).tolist() == [False, True]
+
+
 def test_filters_hold_exactly_and_all_that_meet_them_come_back(atelier: Searcher) -> None:
     rows = atelier.products.to_pylist()
     paid = {row["product_id"]: row["sale_price"] or row["price"] for row in rows}  # some have no price at all
@@ -122,6 +148,8 @@ def test_filters_hold_exactly_and_all_that_meet_them_come_back(atelier: Searcher
         r["product_id"] for r in rows if r["category"].startswith(top + " > ")
     }
     assert not atelier.query("boots", 5, filters=[f"category^={top[:-1]}"])
+    tight = one["category"].replace(" > ", ">")
+    assert atelier.query("boots", 5, filters=[f"category={tight}"])
 
 
 def test_ticked_values_of_one_field_are_alternatives_and_fields_add_up(atelier: Searcher) -> None:

@@ -14,6 +14,7 @@ from services import SHOPS, Service
 from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
+from pluribus import search
 from pluribus.cli import app
 from pluribus.search.terms import _child
 from pluribus.serve import Limits, create_app, keys
@@ -206,6 +207,14 @@ def test_a_shop_that_asks_too_often_is_told_when_and_only_that_shop(service: Ser
         assert int(answers[-1].headers["retry-after"]) >= 1
         hearth = {"Authorization": f"Bearer {service.keys['hearth']}"}
         assert client.get("/v1/shops/hearth/products/nope", headers=hearth).status_code == 404
+
+
+def test_a_product_without_a_picture_is_explained_by_words(service: Service) -> None:
+    rows = search.open(service.store.url, "atelier").products.to_pylist()
+    bare = next(row["product_id"] for row in rows if not row["pictures"])
+    told = service.ask("atelier", "/explain", query="red dress", product_id=bare).json()
+    assert told["words"]
+    assert (told["cosine"], told["grid"], told["overlay"]) == (None, [], "")
 
 
 def test_an_answer_that_takes_too_long_is_given_up(service: Service) -> None:

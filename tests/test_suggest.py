@@ -1,5 +1,7 @@
 """Type-ahead: completions begin as typed, popular ones and those near the session come first, nothing odd gets in."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -62,6 +64,12 @@ def test_what_shoppers_typed_comes_before_what_the_shop_says(atelier: Searcher) 
     assert not {"x" * 200, "red\nline", "", "never"} & set(learned.texts)
     known = learned.texts.index("red shoes for work")
     assert np.linalg.norm(learned.vectors[known]) == pytest.approx(1, abs=1e-3), "products that say it stand for it"
+
+
+def test_a_log_that_a_spreadsheet_saved_is_read_from_its_first_line(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text("red dress,3\nboots,1\n", encoding="utf-8-sig")
+    assert suggest.read_log(path) == {"red dress": 3.0, "boots": 1.0}
 
 
 def test_accents_case_and_a_trailing_space_are_understood(atelier: Searcher) -> None:

@@ -63,6 +63,21 @@ def test_classify_and_tag_say_what_the_library_says(run: Any, atelier: Searcher,
     assert guess["path"] == classify.descend(atelier, classify.Taxonomy.read(tree), product_id=first, sure=0.4).path
 
 
+def test_a_product_without_a_picture_is_explained_by_words(run: Any, atelier: Searcher, tmp_path: Path) -> None:
+    bare = next(row["product_id"] for row in atelier.products.to_pylist() if not row["pictures"])
+    told = run("explain", "atelier", bare, "--text", "red dress", "--html", str(tmp_path / "page.html"))
+    assert told["why"]["words"]
+    assert "seen" not in told
+    assert (tmp_path / "page.html").exists()
+
+
+def test_what_is_to_be_paid_is_shown(run: Any, demo_store: str) -> None:
+    rows = search.open(demo_store, "hearth").products.to_pylist()
+    reduced = next(row for row in rows if row["sale_price"] and row["price"])
+    told = run("search", "hearth", reduced["title"], "-f", f"product_id={reduced['product_id']}")
+    assert told[0]["price"] == f"{reduced['sale_price']:,.2f} {reduced['currency']}, was {reduced['price']:,.2f}"
+
+
 def test_explain_and_map_say_what_the_library_says(run: Any, atelier: Searcher, first: str, tmp_path: Path) -> None:
     png, page = tmp_path / "heat.png", tmp_path / "map.html"
     told = run("explain", "atelier", first, "--text", "yellow shirt", "--png", str(png))

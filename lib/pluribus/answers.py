@@ -46,8 +46,11 @@ def _cell(value: Any) -> str:
 
 
 def price(product: Mapping[str, Any]) -> str:
-    """A product's price with its currency; blank when it has none."""
-    return "" if product["price"] is None else f"{product['price']:,.2f} {product['currency'] or ''}".strip()
+    """What is to be paid for a product, with its currency, and what it was; blank when it has no price."""
+    paid, was = product.get("sale_price"), product["price"]
+    if paid is None or paid == was:
+        return "" if was is None else f"{was:,.2f} {product['currency'] or ''}".strip()
+    return f"{paid:,.2f} {product['currency'] or ''}".strip() + ("" if was is None else f", was {was:,.2f}")
 
 
 def job_row(job: Mapping[str, Any]) -> dict[str, Any]:

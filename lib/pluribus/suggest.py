@@ -114,7 +114,7 @@ def read_log(path: Path) -> dict[str, float]:
     """A query log, CSV lines of query,count. Raises ConfigError naming the line that is neither."""
     counts: dict[str, float] = {}
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8-sig", newline="") as file:
             for row in csv.reader(file):
                 if row:
                     query, count = row

@@ -49,7 +49,7 @@ class Taxonomy:
         """A file of one name a line, "#" begins a comment: "Clothing > Dresses", Google's "166 - Clothing > Dresses",
         or as a nested set, "2 | [ 3- 10] | Dresses", where intervals say what lies in what. Raises ConfigError."""
         try:
-            lines = file.read_text("utf-8").splitlines()
+            lines = file.read_text("utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"no taxonomy at {file}: {error}", expected="a text file of one path a line") from None
         said = [line.strip() for line in lines if line.strip() and not line.startswith("#")]

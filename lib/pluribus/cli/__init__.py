@@ -5,6 +5,7 @@ What goes wrong is one line on standard error and an exit code that is not 0; `-
 
 import os
 import sys
+from typing import NoReturn
 
 from pluribus.cli import (  # noqa: F401 - each adds its verbs to `app`
     accounting,
@@ -35,11 +36,20 @@ def main() -> None:
     try:
         app()
     except PluribusError as error:
-        if "--debug" in sys.argv or os.environ.get("PLURIBUS_DEBUG"):
-            raise
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2 if isinstance(error, ConfigError) else 1)
+        _say(error)
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:  # | head
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:  # a file that an option names
+        if error.filename is None:
+            raise
+        _say(ConfigError(f"{error.filename}: {error.strerror}", expected="a file that can be read or written there"))
+
+
+def _say(error: PluribusError) -> NoReturn:
+    """What is wrong, in one line; with --debug where it came from."""
+    if "--debug" in sys.argv or os.environ.get("PLURIBUS_DEBUG"):
+        raise error
+    print(f"error: {error}", file=sys.stderr)
+    sys.exit(2 if isinstance(error, ConfigError) else 1)

@@ -71,7 +71,9 @@ def search(
     for name, counts in counted.items() if not as_json else ():
         answers.table(name, [{name: value, "products": n} for value, n in counts.items()])
     if not hits and not as_json:
-        print("no good match" + ("" if anything else "; --anything shows the nearest all the same"))
+        filtered = limits and not opened.query(asked, 1, cutoff=False, filters=limits)
+        strange = "no good match" + ("" if anything else "; --anything shows the nearest all the same")
+        print("no product meets the filters" if filtered else strange)
 
 
 @app.command()
@@ -220,10 +222,7 @@ def _page(
     stores = [context.obj.shop_store(shop) for shop in shops]
     if path is None:
         path = Path(tempfile.mkdtemp(prefix="pluribus-")) / "found.html"
-    try:
-        path.write_text(hits_page(stores, title, note, products), encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"cannot write {path}: {error.strerror}", expected="a file in a folder that exists") from None
+    path.write_text(hits_page(stores, title, note, products), encoding="utf-8")
     if open_page:
         webbrowser.open(path.resolve().as_uri())
 

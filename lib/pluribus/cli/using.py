@@ -176,7 +176,8 @@ def explain(
     if text and product_id:
         why = uses.why(opened, text, product_id)
         told["why"] = {"score": why.hit.score, "rank": why.rank, **why.hit.parts, "words": dict(why.words)}
-    heat = uses.heat(opened, text, method=method, cover=cover, **asked) if text and (png or html or picture) else None
+    wanted = picture or png or (html and (not product_id or uses.pictured(opened, product_id)))
+    heat = uses.heat(opened, text, method=method, cover=cover, **asked) if text and wanted else None
     if heat:
         told["seen"] = {"cosine": heat.cosine, "x": heat.peak[0], "y": heat.peak[1]}
     if png:

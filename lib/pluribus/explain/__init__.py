@@ -9,10 +9,10 @@ explain.concept_map(shop)
 explain.improbable(shop, Path("shoe.jpg"), "a sneaker of straw", ["a sneaker", "a straw hat"])
 """
 
-from pluribus.explain.grounding import METHODS, Heat, heat, heat_of
+from pluribus.explain.grounding import METHODS, Heat, heat, heat_of, pictured
 from pluribus.explain.improbable import Improbable, Said, improbable
 from pluribus.explain.maps import ConceptMap, Point, concept_map
 from pluribus.explain.reasons import Concept, Why, concepts, why
 
 __all__ = ["METHODS", "Concept", "ConceptMap", "Heat", "Improbable", "Point", "Said", "Why", "concept_map", "concepts",
-           "heat", "heat_of", "improbable", "why"]  # fmt: skip
+           "heat", "heat_of", "improbable", "pictured", "why"]  # fmt: skip

@@ -60,6 +60,11 @@ def heat(
     return heat_of(shop.encoder, shown, text, method=method, cover=cover)
 
 
+def pictured(shop: Searcher, product_id: str) -> bool:
+    """Whether a product has a picture that a map could lie on. Raises ConfigError on an unknown product."""
+    return bool(shop.get([product_id])[0]["pictures"])
+
+
 def heat_of(
     encoder: Encodes, shown: bytes | np.ndarray, text: str, *, method: str = "bands", cover: str = "backdrop"
 ) -> Heat:

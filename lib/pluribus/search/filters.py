@@ -93,7 +93,8 @@ def _holds(products: pa.Table, one: Filter) -> np.ndarray:
 
 
 def _worded(found: Any, one: Filter) -> Any:
-    wanted = one.value.lower()
+    value = re.sub(r"\s*>\s*", " > ", one.value) if one.name == "category" else one.value
+    wanted = pc.utf8_lower(pa.scalar(value)).as_py()  # as the column: Python's own differs for "Σ" and "İ"
     if one.sign == "=":
         return pc.equal(found, wanted)
     if one.sign == "!=":

@@ -23,7 +23,7 @@ MOST_TERMS = 16
 MOST_CHARS = 1_000
 MOST_WEIGHT = 10.0
 PICTURE = {"side_px": 512, "least_px": 8, "most_px": 50_000_000}
-#: "floral:-0.5"; a digit before the colon ("16:9") is no weight
+#: "floral:-0.5"; a digit before the colon ("16:9") is no weight, and neither is a number that none can be ("size:38")
 _WEIGHTED = re.compile(r"(?P<said>.*[^\W\d])\s*:\s*(?P<weight>[-+]?(\d+\.?\d*|\.\d+))\s*", re.DOTALL)
 
 
@@ -88,14 +88,18 @@ def vector(asked: list[Term], encoder: Encodes) -> np.ndarray:
 
 def _parse(text: str) -> list[Term]:
     parts = [part.strip() for part in text.split(",")]
-    weighted = [_WEIGHTED.fullmatch(part) for part in parts]
-    if not any(weighted):
+    found = [_weighted(part) for part in parts]
+    if all(match is None for match in found):
         return [Term(" ".join(text.split()))]
-    found = [
-        Term(" ".join(match["said"].split()), float(match["weight"])) if match else Term(" ".join(part.split()))
-        for part, match in zip(parts, weighted, strict=True)
-    ]
-    return [term for term in found if term.said]
+    read = [match or Term(" ".join(part.split())) for part, match in zip(parts, found, strict=True)]
+    return [term for term in read if term.said]
+
+
+def _weighted(part: str) -> Term | None:
+    match = _WEIGHTED.fullmatch(part)
+    if match is None or abs(float(match["weight"])) > MOST_WEIGHT:
+        return None
+    return Term(" ".join(match["said"].split()), float(match["weight"]))
 
 
 def _term(part: Any) -> Term:

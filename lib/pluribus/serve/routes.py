@@ -144,12 +144,14 @@ async def explain(shop: Shop, desk: At, asked: words.Explain) -> Response:
     def told(opened: Opened) -> dict[str, Any]:
         if asked.product_id is not None:
             _product(opened, asked.product_id)
-        heat = explaining.heat(opened, asked.query, product_id=asked.product_id, what=picture, method=asked.method)
+        of: dict[str, Any] = {"product_id": asked.product_id, "what": picture}
+        seen = picture is not None or asked.product_id is None or explaining.pictured(opened, asked.product_id)
+        heat = explaining.heat(opened, asked.query, method=asked.method, **of) if seen else None
         why = explaining.why(opened, asked.query, asked.product_id) if asked.product_id is not None else None
         return {
-            "cosine": heat.cosine,
-            "grid": heat.grid.round(4).tolist(),
-            "overlay": base64.b64encode(heat.overlay()).decode(),
+            "cosine": heat.cosine if heat else None,
+            "grid": heat.grid.round(4).tolist() if heat else [],
+            "overlay": base64.b64encode(heat.overlay()).decode() if heat else "",
             "rank": why.rank if why else None,
             "parts": why.hit.parts if why else {},
             "words": [{"word": word, "brings": brings} for word, brings in why.words] if why else [],

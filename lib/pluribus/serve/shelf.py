@@ -18,7 +18,7 @@ from threading import Condition, Lock, Thread
 import numpy as np
 
 from pluribus import releases, search, suggest, vectors
-from pluribus.errors import PluribusError, ReleaseError
+from pluribus.errors import Missing, PluribusError, ReleaseError, StoreError
 from pluribus.models.encoders import Encoder
 from pluribus.serve.batching import shared
 from pluribus.serve.counters import Counters
@@ -78,8 +78,7 @@ class Shelf:
                 place.looking = True
                 Thread(target=self._look, args=(shop, place), daemon=True).start()
         if not behind:
-            self._look(shop, place)
-            found = place.searcher
+            found = self._look(shop, place)
         if found is None:
             raise ReleaseError(place.trouble or f"shop {shop} has no live release", do="refresh the shop")
         return found
@@ -98,19 +97,25 @@ class Shelf:
                 if place.searcher is not None
             }
 
-    def _look(self, shop: str, place: Place) -> None:
+    def _look(self, shop: str, place: Place) -> Opened | None:
         """Compare CURRENT with what is open; open what is new. Never raises on account of the store or a release."""
         with place.lock:  # one look at a time: whoever waited finds it done
+            found, again_s = place.searcher, self._poll_s if place.searcher else REMEMBERED_S
+            if place.asked and time.monotonic() - place.asked < again_s:
+                place.looking = False
+                return found
             try:
-                fresh = time.monotonic() - place.asked < (self._poll_s if place.searcher else REMEMBERED_S)
-                if not (place.asked and fresh):
-                    self._follow(shop, place)
+                found = self._follow(shop, place, found)
             except PluribusError as error:
+                if isinstance(error, StoreError) and not isinstance(error, Missing):
+                    place.tag = ""  # the store's trouble says nothing of the release: it is tried again
                 self._tell(shop, place, str(error))
             finally:
                 place.asked, place.looking = time.monotonic(), False
+            return found
 
-    def _follow(self, shop: str, place: Place) -> None:
+    def _follow(self, shop: str, place: Place, held: Opened | None) -> Opened | None:
+        """What CURRENT names, opened; what is held where that is the same, or is known to be damaged."""
         own = self._store.within(f"shops/{shop}")
         found = releases.current_tagged(own, shop=shop)
         if found is None:
@@ -121,14 +126,15 @@ class Shelf:
                 f"CURRENT of shop {shop} went back to change {now.seq}", expected=f"at least {place.seq}"
             )
         place.seq = now.seq
-        if place.searcher and now.release == place.searcher.release.manifest.release:
+        if held and now.release == held.release.manifest.release:
             place.tag, place.trouble = tag, ""
-        elif tag != place.tag or place.searcher is None:  # a damaged release is not read again every time
+        elif tag != place.tag or held is None:  # a damaged release is not read again every time
             place.tag = tag
-            self._swap(shop, place)
+            held = self._swap(shop, place)
         self._counters.trouble(shop, bool(place.trouble))
+        return held
 
-    def _swap(self, shop: str, place: Place) -> None:
+    def _swap(self, shop: str, place: Place) -> Opened:
         with self._opening():
             opened = self._opened(shop)
         was = "swapped" if place.searcher else "opened"
@@ -137,6 +143,7 @@ class Shelf:
             self._put_away(but=shop)
         self._counters.release(shop, was)
         LOG.info("shop %s serves release %s", shop, opened.release.manifest.release)
+        return opened
 
     def _opened(self, shop: str) -> Opened:
         """The live release, verified, with the shared encoder, and proven by one query."""
@@ -166,7 +173,7 @@ class Shelf:
                 break
             if shop != but and place.searcher is not None and not place.looking:
                 held -= place.size_bytes
-                place.searcher, place.size_bytes, place.tag = None, 0, ""
+                place.searcher, place.size_bytes, place.tag, place.asked = None, 0, "", 0.0  # asked again, opened again
                 self._counters.release(shop, "put away")
         self._counters.held(held, sum(place.searcher is not None for place in self._places.values()))
 

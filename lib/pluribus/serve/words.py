@@ -218,10 +218,14 @@ class Word(BaseModel):
 class Explained(Answer):
     """A map of the words on the picture, and what the score of a product is made of."""
 
-    cosine: Annotated[float, Field(description="of the words and the whole picture")]
+    cosine: Annotated[float | None, Field(description="of the words and the whole picture; null: there is none")]
     grid: Annotated[list[list[float]], Field(description="0 to 1, row by row: how much of the words is seen there")]
     overlay: Annotated[
-        str, Field(description="the picture under its map, a PNG in base64", json_schema_extra={"format": "byte"})
+        str,
+        Field(
+            description="the picture under its map, a PNG in base64; empty: there is none",
+            json_schema_extra={"format": "byte"},
+        ),
     ]
     rank: Annotated[int | None, Field(description="of the product among the answers")]
     parts: dict[str, float]
