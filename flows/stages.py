@@ -191,7 +191,7 @@ class Stages(StoreFlow):
 
     def publish_shop(self, job, shop, store):
         """Switch it to its new release, in one atomic step."""
-        from pluribus import publish
+        from pluribus import publish, releases
 
         facts = {
             "model": self.batch.model.name,
@@ -212,7 +212,11 @@ class Stages(StoreFlow):
         if self.wave.get("beside"):
             return job.after("publish", 0, {}, state="beside")
         state = publish.publish(store, shop=shop.name, release=job.release, why=why, anew=self.anew)
-        return job.after("publish", 0, {}, state="unchanged" if state == "already" else state)
+        if state != "already":
+            return job.after("publish", 0, {}, state=state)
+        live = releases.open_release(store, shop=shop.name).manifest
+        ours = live.facts.get("run") == current.run_id  # an attempt of this step got so far, and was stopped then
+        return job.after("publish", 0, {}, state="published" if ours else "unchanged", release=live.release)
 
     @step
     def join(self, inputs):
@@ -232,7 +236,8 @@ class Stages(StoreFlow):
         finished = datetime.now(UTC)
         with plainly():
             report = {"run": current.run_id, "started": self.started, "finished": finished, "jobs": self.jobs}
-            self.report = plan.write_report(self.open_store(), loads=self.loads, **report)
+            report |= {"loads": self.loads, "replay": bool(self.replay or self.snapshot)}
+            self.report = plan.write_report(self.open_store(), **report)
         current.card["report"].extend(runs.report(self.jobs, self.started, finished))
         print(plan.tag(current, self.jobs))
         print(alerts.after(self.open_store(), self.report, lambda: settings.operations(self.config)))

@@ -58,6 +58,18 @@ def test_the_same_backfill_goes_on_where_it_stopped(tmp_path: Path) -> None:
     assert list(backfill.finished(store, again)) == [0]
 
 
+def test_a_backfill_that_ended_begins_anew(tmp_path: Path) -> None:
+    """Expectations or limits may be others by now: what came of it then says nothing."""
+    store = open_store(str(tmp_path))
+    diary(store, "a", 1)
+    plan = made(store, "a")
+    backfill.begin(store, plan)
+    backfill.finish(store, plan, 0, [{"shop": "a", "state": "set aside", "reason": "", "release": "", "counts": {}}])
+    backfill.end(store, plan.id)
+    backfill.begin(store, plan)
+    assert backfill.finished(store, plan) == {}
+
+
 def test_overlapping_backfills_are_one_clear_line(tmp_path: Path) -> None:
     store = open_store(str(tmp_path))
     for shop in "abc":

@@ -17,13 +17,13 @@ from fleets import ROOT, fleet
 
 from pluribus import deploy, releases
 from pluribus.errors import ConfigError, RunError
-from pluribus.fleet import Deploy, Machine
+from pluribus.fleet import Asked, Deploy, Machine
 from pluribus.store import open_store
 
 FLOWS = ROOT / "flows"
 ROLE = "arn:aws:iam::123456789012:role/r"
 HOW = Deploy(
-    schedule="5 * * * *", image="registry.example/pluribus:1", machines={"embed": Machine(gpu=2, memory_mb=32_000)}
+    schedule="5 * * * *", image="registry.example/pluribus:1", machines={"embed": Asked(gpu=2, memory_mb=32_000)}
 )
 
 
@@ -70,15 +70,14 @@ def cluster(s3_client: Any, s3_endpoint: str) -> Iterator[dict[str, str]]:
 
 
 @pytest.fixture(scope="module", params=deploy.TARGETS)
-def definition(
-    request: pytest.FixtureRequest, cluster: dict[str, str], tmp_path_factory: pytest.TempPathFactory
-) -> deploy.Definition:
-    to = tmp_path_factory.mktemp("deploy") / "definition.json"
-    env = {name: value for name, value in cluster.items() if name != "bucket"} | {
-        "PLURIBUS_WEBHOOK": "AKIAABCDEFGHIJKLMNOP"
-    }
+def definition(request: pytest.FixtureRequest, cluster: dict[str, str]) -> deploy.Definition:
+    env = (
+        os.environ
+        | {name: value for name, value in cluster.items() if name != "bucket"}
+        | {"PLURIBUS_WEBHOOK": "AKIAABCDEFGHIJKLMNOP"}
+    )
     places = {"config": f"s3://{cluster['bucket']}/config", "store": f"s3://{cluster['bucket']}/store"}
-    return deploy.compiled(FLOWS, HOW, engine=request.param, to=to, env=env, **places)
+    return deploy.Compiler(flows=FLOWS, deploy=HOW, env=env, **places).definition(request.param)
 
 
 def test_a_definition_holds_every_step_with_its_machine_and_no_secret(definition: deploy.Definition) -> None:
@@ -92,8 +91,8 @@ def test_the_check_sees_what_is_wrong(definition: deploy.Definition) -> None:
     """A check that cannot fail proves nothing."""
     engine = definition.engine
     last = list(deploy.TARGETS[engine].steps)[-3]  # publish, or what holds it
-    small = dict.fromkeys(("build", "evaluate", "publish"), Machine(memory_mb=999))
-    wrong = deploy.problems(definition, Deploy(schedule="6 * * * *", machines={"embed": Machine(gpu=1), **small}))
+    small = dict.fromkeys(("build", "evaluate", "publish"), Asked(memory_mb=999))
+    wrong = deploy.problems(definition, Deploy(schedule="6 * * * *", machines={"embed": Asked(gpu=1), **small}))
     assert "step embed asks for 2 GPUs, 1 are configured" in wrong
     assert f"step {last} asks for {deploy.machine(HOW, engine, last).memory_mb} MB, 999 are configured" in wrong
     assert ("the schedule '6 * * * *' is not in it" in wrong) == (engine != "step-functions")
@@ -121,18 +120,42 @@ def test_only_embed_asks_for_a_gpu(engine: deploy.Engine) -> None:
 
 
 def test_a_step_of_several_stages_has_the_largest_machine_and_the_time_of_all() -> None:
-    machines = {"ingest": Machine(cpu=8, hours=2), "validate": Machine(memory_mb=9_000, hours=1)}
+    machines = {"ingest": Asked(cpu=8, hours=2), "validate": Asked(memory_mb=9_000, hours=1)}
     assert deploy.machine(Deploy(machines=machines), "airflow", "prepare") == Machine(cpu=8, memory_mb=9_000, hours=3)
+
+
+def test_a_machine_that_is_told_in_part_keeps_the_rest() -> None:
+    told = Deploy(machines={"embed": Asked(memory_mb=32_000), "build": Asked(hours=12)})
+    assert told.machine("embed") == Machine(cpu=4, memory_mb=32_000, gpu=1)
+    assert told.machine("build") == Machine(cpu=4, memory_mb=16_000, hours=12)
+
+
+def test_step_functions_are_scheduled_in_the_words_of_aws(cluster: dict[str, str]) -> None:
+    """The verb's `--create`: the state machine, and the rule that starts it, are there."""
+    import boto3
+
+    places = {"config": f"s3://{cluster['bucket']}/config", "store": f"s3://{cluster['bucket']}/store"}
+    deploy.Compiler(flows=FLOWS, deploy=HOW, env=os.environ | cluster, **places).create("step-functions")
+    session = boto3.session.Session(region_name="us-east-1")
+    machines = session.client("stepfunctions").list_state_machines()["stateMachines"]
+    rules = session.client("events").list_rules()["Rules"]
+    assert [machine["name"] for machine in machines] == ["RefreshFlow"]
+    assert [(rule["ScheduleExpression"], rule["State"]) for rule in rules] == [("cron(5 * * * ? *)", "ENABLED")]
+
+
+def test_a_schedule_that_aws_cannot_say_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"'0 0 1 \* 1'.*not both"):
+        deploy.decorations(Deploy(schedule="0 0 1 * 1"), "step-functions")
 
 
 def test_a_machine_for_a_step_that_there_is_not_is_refused() -> None:
     with pytest.raises(ValueError, match=r"machines of the steps start, .*'embedd' came"):
-        Deploy(machines={"embedd": Machine(gpu=1)})
+        Deploy(machines={"embedd": Asked(gpu=1)})
 
 
-def test_a_configuration_on_this_machine_is_refused(tmp_path: Path) -> None:
+def test_a_configuration_on_this_machine_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"expected both at s3://.*aws s3 sync"):
-        deploy.compiled(FLOWS, HOW, engine="argo", config="config", store="s3://b/s", to=tmp_path / "x")
+        deploy.Compiler(flows=FLOWS, deploy=HOW, config="config", store="s3://b/s")
 
 
 def test_shops_are_no_part_of_a_definition(cluster: dict[str, str], s3_client: Any, tmp_path: Path) -> None:
@@ -222,8 +245,9 @@ def test_airflow_itself_runs_the_definition(cluster: dict[str, str], tmp_path: P
     in_bucket(tmp_path, location, ("outpost", "hearth"))
     to, pods, airflow = tmp_path / "dag.py", tmp_path / "pods", Path(os.environ["PLURIBUS_AIRFLOW"])
     pods.mkdir()
-    places = {"config": f"{location}/config", "store": f"{location}/store", "to": to}
-    deploy.compiled(FLOWS, HOW, engine="airflow", env=cluster, **places)
+    places = {"config": f"{location}/config", "store": f"{location}/store"}
+    compiler = deploy.Compiler(flows=FLOWS, deploy=HOW, env=os.environ | cluster, **places)
+    to.write_text(compiler.definition("airflow").text)
     env = os.environ | cluster | {"AIRFLOW_HOME": str(tmp_path), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
     prepared = subprocess.run([str(airflow.with_name("airflow")), "db", "migrate"], env=env, capture_output=True)
     assert prepared.returncode == 0, prepared.stderr.decode()

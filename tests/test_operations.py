@@ -1,6 +1,7 @@
 """What operators hear and pay: logs, figures, alerts, the ledger, and what of the past may go."""
 
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -72,6 +73,33 @@ def test_a_quiet_run_tells_nobody_and_a_dead_webhook_fails_nothing(heard: Any) -
     assert said.startswith("1 alerts could not be told: ")
     assert "secret-path" not in said
     assert alerts.tell(REPORT, Alerts(webhook="no address"), RATES).startswith("1 alerts could not be told")
+
+
+def test_what_goes_wrong_with_figures_silences_no_alert(heard: Any, tmp_path: Path) -> None:
+    url, messages = heard
+    store = open_store(str(tmp_path))
+    store.create("runs/7.json", json.dumps(REPORT).encode())
+    whom = Alerts(webhook=url, metrics=str(tmp_path / "nowhere" / "x.prom"))
+    said = alerts.after(store, "runs/7.json", lambda: (RATES, whom))
+    assert said.startswith("alerts: 1 alerts told, answered 204; no figures: ")
+    assert len(messages) == 1
+
+
+def test_a_webhook_that_answers_nonsense_fails_nothing() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def babble() -> None:
+            link = server.accept()[0]
+            with link:
+                link.recv(65_536)
+                link.sendall(b"hello\r\n\r\n")
+
+        thread = threading.Thread(target=babble)
+        thread.start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/"
+        assert alerts.tell(REPORT, Alerts(webhook=url), RATES).startswith("1 alerts could not be told: ")
+        thread.join()
+    assert "could not be told" in alerts.tell(REPORT, Alerts(webhook="http://x y/"), RATES)
 
 
 def test_a_webhooks_secret_comes_from_the_environment(tmp_path: Path) -> None:

@@ -3,13 +3,14 @@
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pluribus import plan
 from pluribus.errors import ConfigError, FeedError, Missing, StoreError
 from pluribus.jobs import Job
-from pluribus.records import Limits, Shop
+from pluribus.records import Feed, Limits, Shop
 from pluribus.store import open_store
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -91,6 +92,32 @@ def test_due_is_by_each_shops_own_cadence() -> None:
     hourly, daily, new = Shop(name="h", every_hours=1), Shop(name="d", every_hours=24), Shop(name="n")
     past = [{"run": "1", "started": (NOW - timedelta(hours=2)).isoformat(), "jobs": [{"shop": "h"}, {"shop": "d"}]}]
     assert [s.name for s in plan.due([hourly, daily, new], past, NOW)] == ["h", "n"]
+
+
+@pytest.mark.parametrize(("every_hours", "window", "ticks"), [(1, "", 48), (24, "01:00-02:00", 2), (6, "", 8)])
+def test_an_hourly_schedule_misses_no_shop_for_some_seconds(every_hours: float, window: str, ticks: int) -> None:
+    """A run begins 5 to 40 seconds after its tick, now more, now less."""
+    shop, taken, past = Shop(name="a", every_hours=every_hours, window=window), 0, list[dict[str, Any]]()
+    for tick in range(48):
+        started = NOW.replace(hour=0, minute=17) + timedelta(hours=tick, seconds=40 - 35 * (tick % 3) / 2)
+        if plan.due([shop], past, started):
+            past.insert(0, {"run": str(tick), "started": started.isoformat(), "jobs": [{"shop": "a"}]})
+            taken += 1
+    assert taken == ticks
+
+
+def test_a_run_over_earlier_snapshots_is_no_refresh() -> None:
+    read = {"run": "1", "started": (NOW - timedelta(hours=30)).isoformat(), "jobs": [{"shop": "a"}]}
+    swap = {"run": "2", "started": (NOW - timedelta(hours=1)).isoformat(), "jobs": [{"shop": "a"}], "replay": True}
+    assert plan.due([Shop(name="a")], [swap, read], NOW)
+    assert not plan.due([Shop(name="a")], [swap | {"replay": False}, read], NOW)
+
+
+def test_a_feed_that_cannot_be_looked_at_is_guessed_and_stops_nobody(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").symlink_to(tmp_path / "nowhere.csv")
+    for source in (f"{tmp_path}/*.csv", f"{tmp_path}/feed**.csv"):
+        shop = Shop(name="odd", feeds=(Feed(source=(source,)),))
+        assert plan.expected_products([shop], [])["odd"] == plan.SHOP_WORK + plan.GUESSED_PRODUCTS
 
 
 def test_many_runs_of_single_shops_do_not_make_the_others_due_again(tmp_path: Path) -> None:

@@ -35,6 +35,20 @@ def test_crons_that_cannot_be_parsed_say_which_field(text: str, says: str) -> No
 
 
 @pytest.mark.parametrize(
+    ("cron", "there"),
+    [
+        ("17 * * * *", "17 * * * ? *"),
+        ("10-50/20 2 1,15 */4 *", "10,30,50 2 1,15 1,5,9 ? *"),
+        ("0 3 * * 1-5", "0 3 ? * 2,3,4,5,6 *"),
+        ("0 3 * * 5-7", "0 3 ? * 1,6,7 *"),
+        ("5/20 0 * * 0", "5,25,45 0 ? * 1 *"),
+    ],
+)
+def test_a_cron_in_the_words_of_eventbridge(cron: str, there: str) -> None:
+    assert schedules.eventbridge(cron) == there
+
+
+@pytest.mark.parametrize(
     ("window", "hour", "opened"),
     [("", 12, True), ("01:00-05:00", 1, True), ("01:00-05:00", 5, False), ("22:00-02:00", 23, True),
      ("22:00-02:00", 1, True), ("22:00-02:00", 2, False)],

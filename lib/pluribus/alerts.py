@@ -4,6 +4,7 @@ import json
 import os
 import urllib.request
 from collections.abc import Callable, Mapping
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -44,22 +45,26 @@ def tell(report: Mapping[str, Any], alerts: Alerts, rates: Rates) -> str:
         )
         with urllib.request.urlopen(asked, timeout=TIMEOUT_S) as answer:  # noqa: S310
             return f"{len(told)} alerts told, answered {answer.status}"
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, HTTPException) as error:
         return f"{len(told)} alerts could not be told: {type(error).__name__}"
 
 
 def after(store: Store, key: str, operations: Callable[[], tuple[Rates, Alerts]]) -> str:
-    """Figures beside the report of a run, and alerts to whom the configuration names; returns what came of it."""
+    """Alerts to whom the configuration names, and figures beside the report of a run; returns what came of it."""
     try:
         rates, whom = operations()
         report = json.loads(store.get(key))
+    except (PluribusError, OSError) as error:
+        return f"no figures or alerts: {error}"
+    said = f"alerts: {tell(report, whom, rates)}"
+    try:
         text = prometheus(report, rates)
         store.create(key.replace("runs/", "metrics/").replace(".json", ".prom"), text.encode())
         if whom.metrics:
             keep(text, whom.metrics)
-        return f"alerts: {tell(report, whom, rates)}"
     except (PluribusError, OSError) as error:
-        return f"no figures or alerts: {error}"
+        return f"{said}; no figures: {error}"
+    return said
 
 
 def prometheus(report: Mapping[str, Any], rates: Rates) -> str:

@@ -6,7 +6,8 @@
     backfills/<id>/flips/<shop>.json    from which release to which a swap is about to switch a shop
     backfills/OPEN                      the backfills under way: no shop is in two of them
 
-A backfill is known by what it does: asked for again, it goes on where it stopped. It never takes a live release back:
+A backfill is known by what it does: asked for again before it ended, it goes on where it stopped; afterwards it begins
+anew, since code, expectations or limits may be others by now. It never takes a live release back:
 `publish` refuses a catalog older than the live one's.
 """
 
@@ -75,13 +76,19 @@ def _snapshots(own: Store, since: datetime | None, until: datetime | None, every
 
 
 def begin(store: Store, made: Plan) -> None:
-    """Write the plan and claim its shops. Raises ConfigError when one of them is in another backfill."""
+    """Write the plan and claim its shops. Raises ConfigError when one of them is in another backfill.
+
+    Of a backfill like it that ended, what its waves came to is forgotten.
+    """
+    under_way = False
     store.create(f"backfills/{made.id}/plan.json", json.dumps(asdict(made)).encode())
     for n, wave in enumerate(made.waves):
         told = {"backfill": made.id, "snapshots": wave, "stage": made.stage, "beside": made.beside}
         store.create(_wave_key(made, n), json.dumps(told).encode())
 
     def claim(there: dict[str, list[str]]) -> dict[str, list[str]]:
+        nonlocal under_way
+        under_way = made.id in there
         for other, shops in there.items():
             both = sorted(set(shops) & set(made.shops))
             if other != made.id and both:
@@ -93,6 +100,8 @@ def begin(store: Store, made: Plan) -> None:
         return there | {made.id: made.shops}
 
     _change_open(store, claim)
+    for item in () if under_way else list(store.items(f"backfills/{made.id}/done/")):
+        store.delete(item.key)
 
 
 def end(store: Store, known: str) -> None:

@@ -1,6 +1,6 @@
 """How a fleet is run: its tasks, the machines of its steps, what they cost, whom to tell. Part of the configuration."""
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Annotated, Any, ClassVar
 
 from annotated_types import Ge, Gt
@@ -58,6 +58,18 @@ class Machine:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What the configuration says of a step's machine; of what it leaves out, MACHINES says it."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = FORBID_UNKNOWN
+    cpu: Count | None = None
+    memory_mb: Count | None = None
+    gpu: Annotated[int, Ge(0)] | None = None
+    disk_mb: Count | None = None
+    hours: Annotated[float, Gt(0)] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Deploy:
     """How the flow runs on a cluster; baked into the definition by `pluribus deploy`."""
 
@@ -66,7 +78,7 @@ class Deploy:
     event: str = "catalog_updated"  # Argo: starts the shop named in its payload's "shop"; blank: none
     image: str = ""  # with Python and requirements.lock installed; blank: Metaflow's default, which lacks them
     secrets: tuple[str, ...] = ()  # names of Kubernetes secrets that become environment; never values
-    machines: dict[str, Machine] = field(default_factory=dict)  # by step, laid over MACHINES
+    machines: dict[str, Asked] = field(default_factory=dict)  # by step, laid over MACHINES
 
     def __post_init__(self) -> None:
         if self.schedule:
@@ -77,7 +89,8 @@ class Deploy:
 
     def machine(self, step: str) -> Machine:
         """What a step asks for."""
-        return self.machines.get(step) or MACHINES.get(step, Machine())
+        said = asdict(self.machines.get(step, Asked()))
+        return replace(MACHINES.get(step, Machine()), **{name: of for name, of in said.items() if of is not None})
 
 
 MACHINES = {

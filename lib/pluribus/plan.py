@@ -8,7 +8,7 @@ import json
 import time
 import traceback
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -122,24 +122,39 @@ def expected_products(shops: Iterable[Shop], reports: Iterable[Mapping[str, Any]
 def _feed_rows(shop: Shop) -> int:
     """A guess at a shop never seen: by the size of its feed, where that lies on this machine."""
     places = [Path(source) for feed in shop.feeds for source in feed.source if "://" not in source]
-    size_bytes = sum(file.stat().st_size for place in places for file in place.parent.glob(place.name))
+    try:
+        size_bytes = sum(file.stat().st_size for place in places for file in place.parent.glob(place.name))
+    except (OSError, ValueError):  # a link that leads nowhere, a pattern that is none: `ingest` will say so
+        return GUESSED_PRODUCTS
     return size_bytes // ROW_BYTES or GUESSED_PRODUCTS
 
 
 def due(shops: Iterable[Shop], reports: Iterable[Mapping[str, Any]], now: datetime) -> list[Shop]:
-    """The shops whose last run is at least `every_hours` old, and whose window is open."""
-    last = {name: datetime.fromisoformat(job["started"]) for name, job in newest_jobs(reports).items()}
+    """The shops that read their feeds at least about `every_hours` ago, and whose window is open.
+
+    About: a run begins some seconds earlier or later than the one before, and an hourly schedule has no other tick.
+    """
+    last = {name: datetime.fromisoformat(job["started"]) for name, job in newest_jobs(of_feeds(reports)).items()}
     return [
         shop
         for shop in shops
         if is_open(shop.window, now)
-        and (shop.name not in last or now - last[shop.name] >= timedelta(hours=shop.every_hours))
+        and (shop.name not in last or now - last[shop.name] >= timedelta(hours=shop.every_hours) - _about(shop))
     ]
 
 
-def horizon(shops: Iterable[Shop], now: datetime) -> datetime:
-    """How far back a run can lie and still keep a shop from being due."""
-    return now - timedelta(hours=max((shop.every_hours for shop in shops), default=0.0))
+def _about(shop: Shop) -> timedelta:
+    return min(timedelta(minutes=30), timedelta(hours=shop.every_hours) / 4)
+
+
+def of_feeds(reports: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """Those of the runs that read the shops' feeds; a backfill, a swap or `--snapshot` goes by earlier ones."""
+    return (report for report in reports if not report.get("replay"))
+
+
+def horizon(shops: Iterable[Shop], now: datetime, *, cadences: int = 1) -> datetime:
+    """How far back a run can lie and still be a shop's newest, so many of its cadences ago."""
+    return now - cadences * timedelta(hours=max((shop.every_hours for shop in shops), default=0.0))
 
 
 def reports(store: Store, most: int = 200, *, since: datetime | None = None) -> list[dict[str, Any]]:
@@ -161,14 +176,16 @@ def newest_jobs(reports: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any
 
 
 def write_report(
-    store: Store, *, run: str, started: datetime, finished: datetime, jobs: Sequence[Job], loads: Sequence[float] = ()
-) -> str:
-    """Keep what a run did; returns the key."""
+    store: Store, *, run: str, started: datetime, finished: datetime, jobs: Sequence[Job],
+    loads: Sequence[float] = (), replay: bool = False,
+) -> str:  # fmt: skip
+    """Keep what a run did, of the shops' feeds or (`replay`) of snapshots taken earlier; returns the key."""
     key = f"runs/{started:%Y%m%dT%H%M%SZ}-{run}.json"
     report = {
         "run": run,
         "started": started.isoformat(),
         "finished": finished.isoformat(),
+        "replay": replay,
         "loads": list(loads),  # seconds until the model was ready, of each task that wanted it
         "jobs": list(map(asdict, jobs)),
     }

@@ -28,6 +28,39 @@ def cron(text: str) -> str:
     return " ".join(fields)
 
 
+def eventbridge(text: str) -> str:
+    """A cron expression in the words of AWS EventBridge: a year besides, and days of the week from 1, Sunday, to 7.
+
+    Raises ValueError where it cannot say the same: it takes no two conditions on a day.
+    https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-scheduled-rule-pattern.html
+    """
+    *fields, weekday = (
+        ",".join(_spelled(part, least, most) for part in field.split(","))
+        for field, (_, least, most) in zip(cron(text).split(), FIELDS, strict=True)
+    )
+    day = fields[2]
+    if day != "*" and weekday != "*":
+        raise ValueError(f"days of the month or of the week, not both, on Step Functions; {text!r} came")
+    if weekday == "*":
+        weekday = "?"
+    else:
+        weekday = ",".join(map(str, sorted({int(n) % 7 + 1 for n in weekday.split(",")})))
+        fields[2] = "?"
+    return " ".join([*fields, weekday, "*"])
+
+
+def _spelled(part: str, least: int, most: int) -> str:
+    """A part of a field as the numbers it stands for; "*" as it is."""
+    match = PART.fullmatch(part)
+    assert match
+    start, end, step = (int(n) if n else None for n in match.groups())
+    if start is None and step is None:
+        return "*"
+    first = least if start is None else start
+    last = first if end is None and not step else most if end is None else end
+    return ",".join(map(str, range(first, last + 1, step or 1)))
+
+
 def window(text: str) -> str:
     """A daily window "HH:MM-HH:MM", possibly over midnight; blank: always. Raises ValueError."""
     if text:

@@ -153,7 +153,8 @@ def _models(location: str) -> dict[str, Model]:
     models = {}
     for file, text in _toml_files(location):
         raw = {"name": PurePosixPath(file).stem} | _parse(text, file)
-        if "://" not in raw.get("weights", "") and not str(raw.get("weights", "")).startswith("hf-hub:"):
+        weights = str(raw.get("weights", ""))
+        if "://" not in weights and not weights.startswith("hf-hub:"):
             raw["weights"] = _join(location, raw.get("weights", ""))
         model = _check(Model, raw, file)
         models[model.name] = model
@@ -224,7 +225,8 @@ def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for key, value in over.items():
         if isinstance(value, Mapping):
-            merged[key] = _merge(base.get(key, {}), value)
+            below = base.get(key)
+            merged[key] = _merge(below if isinstance(below, Mapping) else {}, value)
         elif value != "" or key not in base:
             merged[key] = value
     return merged
@@ -239,8 +241,11 @@ def _listed(value: Any) -> list[Any]:
 
 
 def _join(root: str, place: str) -> str:
-    """`place` as it stands when absolute or a URL, else under `root`."""
+    """`place` as it stands when absolute or a URL, else under `root`; "~" is the user's own folder."""
     if not isinstance(place, str) or "://" in place or place.startswith("/"):
+        return place
+    place = os.path.expanduser(place)  # noqa: PTH111 - pathlib's raises where nobody has that name
+    if place.startswith("/"):
         return place
     if "://" in root:
         scheme, _, rest = root.partition("://")

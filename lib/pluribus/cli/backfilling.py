@@ -40,6 +40,7 @@ def backfill(
     at: Context = context.obj
     store = at.open_store()
     if give_up:
+        _no_dry_run(dry_run, "--give-up")
         fills.end(store, give_up)
         print(f"backfill {give_up} is given up; what it published stays")
         return
@@ -77,6 +78,7 @@ def swap(
     at: Context = context.obj
     store = at.open_store()
     if back:
+        _no_dry_run(dry_run, "--back")
         ends = fills.flip_back(store, back)
     else:
         at.settings().model(model)
@@ -89,14 +91,19 @@ def swap(
         jobs = _waves(at, made, pause_s, quiet=as_json)
         ends = fills.flip(store, made, jobs, failures=failures)
         fills.end(store, made.id)
-        back = made.id
-    answers.answer([asdict(one) for one in ends], as_json, title=f"swap {back}")
+    done = back or made.id
+    answers.answer([asdict(one) for one in ends], as_json, title=f"swap {done}")
     lost = [one for one in ends if one.state not in ("published", "already", "unchanged", "back", "left alone")]
-    if not as_json:
-        print(f"take it back with: pluribus swap --back {back}")
-        print(f'keep it with model = "{model}" in the configuration: the next refresh goes by that' * bool(model))
+    if not as_json and not back:
+        print(f"take it back with: pluribus swap --back {done}")
+        print(f'keep it with model = "{model}" in the configuration: the next refresh goes by that')
     if lost:
         raise typer.Exit(1)
+
+
+def _no_dry_run(asked: bool, option: str) -> None:
+    if asked:
+        raise ConfigError(f"{option} with --dry-run", expected="one of them", do=f"leave out --dry-run to {option[2:]}")
 
 
 def _waves(at: Context, made: Any, pause_s: float, quiet: bool) -> list[dict[str, Any]]:

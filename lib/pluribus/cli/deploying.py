@@ -15,6 +15,7 @@ def deploy(
     context: typer.Context,
     engine: Annotated[str, typer.Argument(help="argo, step-functions or airflow")],
     to: Annotated[Path | None, typer.Option(help="the file to write [default: deployment.json, .py]")] = None,
+    create: Annotated[bool, typer.Option("--create", help="hand it to the engine, once it is found right")] = False,
     as_json: RESULTS = False,
 ) -> None:
     """Compile the flow for an engine with the configured schedule and machines; check what came of it."""
@@ -24,8 +25,10 @@ def deploy(
         raise ConfigError(f"engine {engine!r}", expected=f"one of {', '.join(engines.TARGETS)}")
     to = to or Path("deployment").with_suffix(engines.TARGETS[engine].suffix)
     settings = context.obj.settings()
-    places = {"config": settings.location, "store": settings.store, "to": to}
-    found = engines.compiled(FLOW.parent, settings.deploy, engine=engine, **places)
+    places = {"config": settings.location, "store": settings.store}
+    compiler = engines.Compiler(flows=FLOW.parent, deploy=settings.deploy, **places)
+    found = compiler.definition(engine)
+    to.write_text(found.text)
     wrong = engines.problems(found, settings.deploy)
     if as_json:
         print(json.dumps({"engine": engine, "file": str(to), "bytes": len(found.text), "problems": wrong}))
@@ -35,3 +38,5 @@ def deploy(
             print(f"wrong: {sentence}")
     if wrong:
         raise typer.Exit(1)
+    if create:
+        compiler.create(engine)

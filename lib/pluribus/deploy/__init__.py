@@ -16,13 +16,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pluribus.deploy.definitions import Definition, Engine, content
 from pluribus.errors import ConfigError, RunError
 from pluribus.fleet import STEPS, Deploy, Machine
+from pluribus.schedules import eventbridge
 
 SECRET = re.compile(r"AKIA[0-9A-Z]{16}|aws_secret_access_key|AWS_SESSION_TOKEN|-----BEGIN", re.IGNORECASE)
 PARAMETERS = ("shops", "config", "model", "store")
@@ -62,10 +63,16 @@ def machine(deploy: Deploy, engine: Engine, step: str) -> Machine:
 
 
 def decorations(deploy: Deploy, engine: Engine) -> dict[str, Any]:
-    """What is laid over the flow: plain values, which travel inside the code package."""
+    """What is laid over the flow: plain values, which travel inside the code package. Raises ConfigError."""
+    schedule = deploy.schedule
+    if schedule and engine == "step-functions":
+        try:
+            schedule = eventbridge(schedule)
+        except ValueError as error:
+            raise ConfigError(f"deploy.schedule = {schedule!r}", expected=str(error)) from None
     steps = {name: asdict(machine(deploy, engine, name)) for name in TARGETS[engine].steps}
     event = deploy.event if engine == "argo" else ""  # only Argo has event sensors that Metaflow can write
-    told = {"engine": engine, "schedule": deploy.schedule, "event": event, "steps": steps}
+    told = {"engine": engine, "schedule": schedule, "event": event, "steps": steps}
     return told | {"image": deploy.image, "secrets": list(deploy.secrets)}
 
 
@@ -93,42 +100,61 @@ def step_decorators(told: Mapping[str, Any], step: str) -> Iterator[tuple[str, d
         yield "kubernetes", {"image": told["image"] or None, "secrets": told["secrets"] or None}
 
 
-def compiled(
-    flows: Path, deploy: Deploy, *, engine: Engine, config: str, store: str, to: Path, env: Mapping[str, str] = {}
-) -> Definition:
-    """The definition of the flow for an engine, written to `to`. Raises ConfigError and RunError.
+@dataclass(frozen=True, kw_only=True)
+class Compiler:
+    """Metaflow, told of a configuration. Raises ConfigError where a cluster's steps could not read that.
 
-    Metaflow puts the code package into its S3 datastore (METAFLOW_DATASTORE_SYSROOT_S3) while it compiles.
+    It puts the code package into its S3 datastore (METAFLOW_DATASTORE_SYSROOT_S3).
     """
-    if not config.startswith("s3://") or not store.startswith("s3://"):
-        raise ConfigError(
-            f"configuration {config}, store {store}", expected="both at s3://…, where every step can read them",
-            do="copy the folder (aws s3 sync config s3://bucket/config), pass --config s3://…",
-        )  # fmt: skip
-    told = os.environ | env
-    if not told.get("METAFLOW_DATASTORE_SYSROOT_S3"):
-        raise ConfigError("METAFLOW_DATASTORE_SYSROOT_S3 is not set", expected="s3://bucket/metaflow", do="set it")
-    target = TARGETS[engine]
-    command = [sys.executable, "-W", "ignore", str(flows / target.flow), "--no-pylint", "--quiet", "--datastore", "s3"]
-    command += ["--config-value", "deployment", json.dumps(decorations(deploy, engine)), target.verb, "create"]
-    command.append(to.name if engine == "airflow" else "--only-json")
-    baked = {
-        "PLURIBUS_SHOPS": "due",
-        "PLURIBUS_CONFIG": config,
-        "PLURIBUS_STORE": store,
-        "METAFLOW_DEFAULT_METADATA": told.get("METAFLOW_DEFAULT_METADATA", "local"),
-    }
-    with tempfile.TemporaryDirectory(prefix="pluribus-") as folder:
-        done = subprocess.run(  # noqa: S603 - our flow
-            command, capture_output=True, text=True, env={**told, **baked}, cwd=folder, check=False
-        )
+
+    flows: Path
+    deploy: Deploy
+    config: str
+    store: str
+    env: Mapping[str, str] = field(default_factory=lambda: os.environ)
+
+    def __post_init__(self) -> None:
+        if not self.config.startswith("s3://") or not self.store.startswith("s3://"):
+            raise ConfigError(
+                f"configuration {self.config}, store {self.store}",
+                expected="both at s3://…, where every step can read them",
+                do="copy the folder (aws s3 sync config s3://bucket/config), pass --config s3://…",
+            )
+        if not self.env.get("METAFLOW_DATASTORE_SYSROOT_S3"):
+            raise ConfigError("METAFLOW_DATASTORE_SYSROOT_S3 is not set", expected="s3://bucket/metaflow", do="set it")
+
+    def definition(self, engine: Engine) -> Definition:
+        """The flow as the engine will run it; the engine is not asked. Raises RunError."""
+        with tempfile.TemporaryDirectory(prefix="pluribus-") as folder:
+            if engine == "airflow":
+                self._metaflow(engine, "dag.py", cwd=folder)
+                return Definition(engine, (Path(folder) / "dag.py").read_text())
+            said = self._metaflow(engine, "--only-json", cwd=folder)
+            return Definition(engine, said[said.index("{") :])
+
+    def create(self, engine: Engine) -> None:
+        """Hand the flow, its schedule and its event to the engine. Raises ConfigError and RunError."""
+        if engine == "airflow":
+            raise ConfigError("Airflow is handed nothing", do="copy the file into the folder of its DAGs")
+        with tempfile.TemporaryDirectory(prefix="pluribus-") as folder:
+            self._metaflow(engine, cwd=folder)
+
+    def _metaflow(self, engine: Engine, *arguments: str, cwd: str) -> str:
+        target, laid_over = TARGETS[engine], json.dumps(decorations(self.deploy, engine))
+        command = [sys.executable, "-W", "ignore", str(self.flows / target.flow), "--no-pylint", "--quiet"]
+        command += ["--datastore", "s3", "--config-value", "deployment", laid_over, target.verb, "create", *arguments]
+        baked = {
+            "PLURIBUS_SHOPS": "due",
+            "PLURIBUS_CONFIG": self.config,
+            "PLURIBUS_STORE": self.store,
+            "METAFLOW_DEFAULT_METADATA": self.env.get("METAFLOW_DEFAULT_METADATA", "local"),
+        }
+        env = {**self.env, **baked}
+        done = subprocess.run(command, capture_output=True, text=True, env=env, cwd=cwd, check=False)  # noqa: S603 - ours
         if done.returncode:
             why = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
             raise RunError(f"Metaflow cannot compile for {engine}: {' '.join(why[-3:])[-600:]}")
-        airflows = Path(folder) / to.name
-        text = airflows.read_text() if engine == "airflow" else done.stdout[done.stdout.index("{") :]
-    to.write_text(text)
-    return Definition(engine, text)
+        return done.stdout
 
 
 def problems(found: Definition, deploy: Deploy) -> list[str]:

@@ -35,14 +35,14 @@ class Status:
 
 def look(store: Store, shops: Mapping[str, Shop], *, now: datetime, most_trouble: int = 20) -> Status:
     """The status of these shops: one read each, and the newest run reports."""
-    reports = plan.reports(store)
-    jobs = plan.newest_jobs(reports)
+    reports = plan.reports(store, since=plan.horizon(shops.values(), now, cadences=2))
+    jobs, refreshed = plan.newest_jobs(reports), plan.newest_jobs(plan.of_feeds(reports))
     with ThreadPoolExecutor(READERS) as pool:
         found = dict(zip(shops, pool.map(lambda name: _current(store, name), shops), strict=True))
     currents = {name: one for name, one in found.items() if isinstance(one, Current)}
     damaged = {name: one for name, one in found.items() if isinstance(one, str)}
     ages = [(now - moment(one.asof)).total_seconds() / 3600 for one in currents.values()]
-    late = [name for name, shop in shops.items() if _late(shop, jobs.get(name), now)]
+    late = [name for name, shop in shops.items() if _late(shop, refreshed.get(name), now)]
     bad = {name: job for name, job in jobs.items() if name in shops and job["state"] in TROUBLE}
     held = [name for name, one in currents.items() if one.hold]
     return Status(
@@ -59,7 +59,7 @@ def look(store: Store, shops: Mapping[str, Shop], *, now: datetime, most_trouble
         trouble=[
             *(_line(name, "damaged", "", why) for name, why in damaged.items()),
             *(_line(name, job["state"], job["started"], job["reason"]) for name, job in bad.items()),
-            *(_line(name, "overdue", jobs[name]["started"], "no run since") for name in late if name not in bad),
+            *(_line(name, "overdue", refreshed[name]["started"], "no run since") for name in late if name not in bad),
             *(_line(name, "held", currents[name].at, currents[name].why) for name in held),
         ][:most_trouble],
     )
