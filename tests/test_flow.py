@@ -7,18 +7,28 @@ import io
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
+from uuid import uuid4
 
 import pytest
 from fleets import ROOT, Fleet, fleet
+from metaflow import current
 
 from pluribus import demo, launch, releases, search
+from pluribus.jobs import Job
+from pluribus.records import Shop
 from pluribus.store import open_store
+
+sys.path.insert(0, str(ROOT / "flows"))
+from stages import Stages
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +51,26 @@ def test_every_shop_is_published_or_set_aside_with_a_reason(ran: Fleet) -> None:
         assert counts["quarantined"] >= 1
         assert counts["embedded"] > counts["accepted"]
         assert first[name]["scores"]["title→product hits@5"] > 0.5
+
+
+def test_a_step_that_is_tried_again_says_what_its_first_attempt_published(ran: Fleet, tmp_path: Path) -> None:
+    shutil.copytree(ran.store, tmp_path / "store")
+    own = open_store(str(tmp_path / "store")).within("shops/atelier")
+    before = releases.open_release(own, shop="atelier")
+    model = SimpleNamespace(name="mini", width=before.manifest.facts["width"])
+    step = SimpleNamespace(batch=SimpleNamespace(model=model, fingerprint="f"), wave={}, anew=False)
+
+    def attempt(run: str) -> Job:
+        release = uuid4().hex
+        kept = {n: releases.add(own, release=release, name=n, data=before.path(n)) for n in before.manifest.files}
+        job = Job(shop="atelier", release=release, files=kept, asof=datetime.now(UTC).isoformat(), input_key="k" * 64,
+                  counts={"accepted": 1})  # fmt: skip
+        current._update_env({"run_id": run})
+        return Stages.publish_shop(step, job, Shop(name="atelier"), own)
+
+    first, again, other = attempt("1"), attempt("1"), attempt("2")
+    assert [job.state for job in (first, again, other)] == ["published", "published", "unchanged"]
+    assert again.release == first.release == releases.current(own, shop="atelier").release
 
 
 def test_library_and_command_line_find_the_same(ran: Fleet) -> None:

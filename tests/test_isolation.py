@@ -238,8 +238,16 @@ def test_offboarding_takes_one_shop_and_leaves_its_namesakes(store: Store, tmp_p
         own.create("images/packs/p", b"x")
     jobs = [{"shop": "shop1", "reason": "secret"}, {"shop": "shop10", "reason": ""}]
     store.create("runs/1.json", json.dumps({"run": "7", "jobs": jobs}).encode())
+    trouble = 'pluribus_shop_in_trouble{shop="%s",state="set aside"} 1\n'
+    store.create("metrics/1.prom", (trouble % "shop1" + trouble % "shop10").encode())
+    store.create("backfills/b1/plan.json", json.dumps({"waves": [{"shop10": "x"}, {"shop1": "y"}]}).encode())
+    store.create("backfills/b2/plan.json", json.dumps({"waves": [{"shop10": "x"}]}).encode())
     done = offboard.offboard(store, shop="shop1")
     assert (done.objects, done.runs) == (3, ("7",))
+    assert store.get("metrics/1.prom").decode() == trouble % "shop10"
+    assert [left for left in done.left if "backfills" in left] == [
+        "the plans of 1 backfills name it: delete backfills/<id>/ of b1"
+    ]
     assert not [item for item in store.items() if item.key.startswith("shops/shop1/")]
     assert json.loads(store.get("runs/1.json"))["jobs"] == jobs[1:]
     assert any("Metaflow" in sentence for sentence in done.left)

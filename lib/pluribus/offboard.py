@@ -1,13 +1,13 @@
 """Offboard: delete everything of a shop, and say what is out of reach from here.
 
 CURRENT goes first, so that nobody opens a release whose files are going; then all the rest under the shop's prefix,
-this machine's downloads of it, and its lines in the reports of runs.
+this machine's downloads of it, and its lines in the reports and figures of runs.
 """
 
 import json
 from dataclasses import dataclass
 
-from pluribus.errors import StoreError
+from pluribus.errors import Missing, StoreError
 from pluribus.releases import CURRENT
 from pluribus.store import Store
 
@@ -49,6 +49,9 @@ def offboard(store: Store, *, shop: str) -> Offboarded:
     if runs:
         left.append(f"Metaflow's artifacts, logs and cards of {len(runs)} runs: cards show products and pictures; "
                     f"delete them from Metaflow's datastore (the newest: {runs[-1]})")  # fmt: skip
+    planned = _backfills(store, shop)
+    if planned:
+        left.append(f"the plans of {len(planned)} backfills name it: delete backfills/<id>/ of {', '.join(planned)}")
     left.append("its file in the configuration, and copies that servers, other machines and backups hold")
     return Offboarded(
         shop=shop, objects=objects, size_bytes=size_bytes, downloads=own.forget(), runs=runs, left=tuple(left)
@@ -63,6 +66,24 @@ def _strike_out(store: Store, shop: str) -> tuple[str, ...]:
         report = json.loads(data)
         kept = [job for job in report["jobs"] if job["shop"] != shop]
         if len(kept) < len(report["jobs"]):
+            _strike_out_figures(store, item.key.replace("runs/", "metrics/").replace(".json", ".prom"), shop)
             store.swap(item.key, json.dumps(report | {"jobs": kept}).encode(), tag)
             struck.append(str(report["run"]))
     return tuple(struck)
+
+
+def _strike_out_figures(store: Store, key: str, shop: str) -> None:
+    try:
+        data, tag = store.get_tagged(key)
+    except Missing:
+        return
+    lines = data.decode().splitlines(keepends=True)
+    kept = [line for line in lines if f'{{shop="{shop}"' not in line]
+    if len(kept) < len(lines):
+        store.swap(key, "".join(kept).encode(), tag)
+
+
+def _backfills(store: Store, shop: str) -> list[str]:
+    """The backfills that a shop was part of."""
+    plans = [item.key for item in store.items("backfills/") if item.key.endswith("/plan.json")]
+    return [key.split("/")[1] for key in plans if any(shop in wave for wave in json.loads(store.get(key))["waves"])]
