@@ -8,6 +8,8 @@ from metaflow import FlowSpec, Parameter
 from pluribus.cards import in_task  # at the top, so that Metaflow's code package carries pluribus to clusters
 
 HERE = Path(__file__).resolve().parents[1]
+#: numpy's products of matrices wait for their threads by spinning: beside another task they cost 3 to 20 times the CPU.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # `launch` and `deploy` say more where there are more cores
 in_task.draw_in_task()
 
 

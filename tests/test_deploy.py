@@ -85,6 +85,8 @@ def test_a_definition_holds_every_step_with_its_machine_and_no_secret(definition
     if definition.engine != "step-functions":  # its image is in its job definition, beside the text
         assert "registry.example/pluribus:1" in definition.text
     assert str(ROOT) not in definition.text
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        assert definition.text.count(name) >= len(deploy.TARGETS[definition.engine].steps), "threads for its own cores"
 
 
 def test_the_check_sees_what_is_wrong(definition: deploy.Definition) -> None:

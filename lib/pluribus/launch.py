@@ -45,7 +45,9 @@ def run(
     command += ["--max-workers", str(workers)]
     root = datastore(flow)
     root.mkdir(parents=True, exist_ok=True)
-    env = {"PYTHONWARNINGS": "ignore"} | os.environ | {"METAFLOW_DATASTORE_SYSROOT_LOCAL": str(root)}
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    usual = {"PYTHONWARNINGS": "ignore", "OPENBLAS_NUM_THREADS": str(max(1, cores // workers))}
+    env = usual | os.environ | {"METAFLOW_DATASTORE_SYSROOT_LOCAL": str(root)}
     errors: list[str] = []
     key = raised = ""
     with subprocess.Popen(  # noqa: S603 - our own flow

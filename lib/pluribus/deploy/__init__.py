@@ -94,6 +94,8 @@ def step_decorators(told: Mapping[str, Any], step: str) -> Iterator[tuple[str, d
         {"cpu": asked["cpu"], "memory": asked["memory_mb"], "disk": asked["disk_mb"], "gpu": asked["gpu"]},
     )
     yield "timeout", {"seconds": int(3600 * asked["hours"])}
+    threads = {name: str(asked["cpu"]) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+    yield "environment", {"vars": threads}  # a container sees the cores of its node, and may use its own share alone
     if told["engine"] == "step-functions":
         yield "batch", {"image": told["image"]} if told["image"] else {}
     else:
