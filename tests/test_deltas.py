@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pluribus import deltas, tables
 from pluribus.schemas import PRODUCT
 
+OWN = "k"  # says whose a row is
 IDS = st.sampled_from(["a", "b", "c", "d", "e", None])
 ROW = st.fixed_dictionaries(
     {
@@ -19,7 +20,7 @@ ROW = st.fixed_dictionaries(
         "price": st.sampled_from([None, 1.0, 2.5]),
         "images": st.sampled_from([None, [], ["x.jpg"], ["x.jpg", "y.jpg"]]),
         "deleted": st.booleans(),
-        "defects": st.sampled_from([None, ["PRICE"]]),
+        "defects": st.sampled_from([None, ["PRICE"], ["TENANT"], ["LEN", "TENANT"]]),
         "extra": st.sampled_from([None, {}, {"k": "1"}, {"k": "2", "l": "3"}]),
     }
 )
@@ -42,11 +43,23 @@ def by_the_rules(old: list[dict[str, Any]], delta: list[dict[str, Any]]) -> list
         first.setdefault(row["product_id"], row)
     stay = [row for row in old if row["product_id"] is not None and row["product_id"] not in named]
     brought = []
-    for row in (row for row in delta if not row["deleted"]):
+
+    def stays(code: str, row: dict[str, Any]) -> bool:
+        """A defect is there until what it is about is delivered again."""
+        if code == "TENANT":
+            return OWN not in (row["extra"] or {})
+        return ("price" if code == "PRICE" else "title") not in carried
+
+    for place, row in enumerate(delta):
+        later = [r for r in delta[place + 1 :] if r["product_id"] is not None and r["product_id"] == row["product_id"]]
+        if row["deleted"] or any(r["deleted"] for r in later):
+            continue
         before = first.get(row["product_id"], {}) if row["product_id"] is not None else {}
+        new = row["defects"] or []
+        kept = [code for code in before.get("defects") or [] if code not in new and stays(code, row)]
         values = {name: row[name] if name in carried else before.get(name) for name in ("title", "price", "images")}
         extra = (before.get("extra") or {}) | (row["extra"] or {})
-        brought.append({"product_id": row["product_id"], "defects": row["defects"], "extra": extra} | values)
+        brought.append({"product_id": row["product_id"], "defects": [*new, *kept] or None, "extra": extra} | values)
     return stay + brought
 
 
@@ -67,7 +80,7 @@ def test_a_delta_applied_is_what_the_rules_say(
         patch.setattr(deltas, "IN_PLACE", in_place)
         patch.setattr(tables, "BATCH_ROWS", batch)
         before, change = written(tmp_path / "old.parquet", old), written(tmp_path / "delta.parquet", delta)
-        made = pa.Table.from_batches([rows.cast(PRODUCT) for rows in deltas.apply(before, change)], PRODUCT)
+        made = pa.Table.from_batches([rows.cast(PRODUCT) for rows in deltas.apply(before, change, own=[OWN])], PRODUCT)
     assert made["row"].to_pylist() == list(range(made.num_rows))
     found = [row | {"extra": dict(row["extra"] or [])} for row in made.to_pylist()]
     assert told(found) == told(by_the_rules(old, delta))

@@ -133,9 +133,9 @@ HEUREKA = """<SHOP><SHOPITEM><ITEM_ID>AB1</ITEM_ID><PRODUCTNAME>Nokia 5800</PROD
     ("content", "kind", "expected"),
     [
         pytest.param(WOO.encode(), "woocommerce-csv", [
-            {"product_id": "10", "group_id": "10", "description": "Long text", "category": "Clothing > Tshirts",
+            {"product_id": "10", "group_id": "TEE", "description": "Long text", "category": "Clothing > Tshirts",
              "images": ["https://x/a.jpg", "https://x/b.jpg"], "price": None},
-            {"product_id": "11", "group_id": "10", "colour": "Blue", "price": 20.0, "sale_price": 18.0,
+            {"product_id": "11", "group_id": "TEE", "colour": "Blue", "price": 20.0, "sale_price": 18.0,
              "availability": "in_stock", "title": "T-Shirt - Blue"},
         ], id="woocommerce"),
         pytest.param(PRESTA.encode(), "csv", [

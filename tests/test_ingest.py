@@ -1,6 +1,7 @@
 """Ingest: the same catalog is the same snapshot, deltas change what they carry, pictures are fetched once."""
 
 import io
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -167,6 +168,32 @@ def test_a_carried_column_that_is_blank_becomes_blank(shop: Shop) -> None:
     shop.deliver("id,sale_price\na,4\nb,\n", "delta.csv")
     rows = shop.rows(shop.ingest(shop.feed("delta.csv", "delta")))
     assert (rows["a"]["sale_price"], rows["b"]["sale_price"], rows["b"]["title"]) == (4.0, None, "B")
+
+
+def test_several_deltas_between_two_refreshes_are_applied_one_after_the_other(shop: Shop) -> None:
+    shop.ingest()
+    shop.deliver("id,price\na,11 EUR\nb,21 EUR\n", "delta-1.csv")
+    shop.deliver("id,price,deleted\na,12 EUR,\nc,31 EUR,\nc,,1\n", "delta-2.csv")
+    rows = shop.rows(shop.ingest(shop.feed("delta-*.csv", "delta")))
+    assert {name: row["price"] for name, row in rows.items()} == {"a": 12.0, "b": 21.0}
+
+
+def test_a_delta_does_not_make_another_shops_row_ours(shop: Shop) -> None:
+    shop.deliver("id,title,price,seller\na,Red dress,10,us\nb,Blue mug,20,them\nc,Hat,x7,us\n")
+    whole = replace(shop.feed(), own={"seller": "us"})
+    shop.ingest(whole)
+    shop.deliver("id,availability\na,in stock\nb,in stock\nc,in stock\n", "stock.csv")
+    stock = replace(shop.feed("stock.csv", "delta"), own={"seller": "us"})
+    rows = shop.rows(shop.ingest(whole, stock))
+    assert {name: row["defects"] for name, row in rows.items()} == {"a": None, "b": ["TENANT"], "c": ["PRICE"]}
+    shop.deliver("id,seller,price\nb,us,21\nc,us,7\n", "stock.csv")
+    rows = shop.rows(shop.ingest(whole, stock))
+    assert [row["defects"] for row in rows.values()] == [None, None, None]
+
+
+def test_a_file_may_be_named_like_a_pattern(shop: Shop) -> None:
+    shop.deliver(CATALOG, "feed[1].csv")
+    assert shop.ingest(shop.feed("feed[1].csv")).rows == 3
 
 
 def test_the_same_delta_twice_changes_nothing(shop: Shop) -> None:

@@ -66,6 +66,11 @@ def test_environment_in_places(folder: Path) -> None:
         ("shops/a.toml", SHOP + 'mode = "append"\n', ["feeds.0.mode", "append", "snapshot"]),
         ("shops/a.toml", SHOP + "[fusion]\nimage = 0\ntext = 0\n", ["fusion", "above 0"]),
         ("shops/a.toml", SHOP + '[limits]\nshrink = "a', ["shops/a.toml", "valid TOML"]),
+        (
+            "shops/a.toml",
+            SHOP + '[[feeds]]\nsource = "b.csv"\n',
+            ["feeds.1.mode", "delta", "source = ["],
+        ),
         ("shops/a.toml", 'model = "huge"\n', ["model 'huge'", "one of m"]),
         ("shops/A_B.toml", SHOP, ["A_B", "a-z, 0-9"]),
         ("shops/b.toml", 'name = "a"\n' + SHOP, ["configured twice", "shops/a.toml", "shops/b.toml"]),

@@ -5,7 +5,7 @@ products, deleted ones, extra columns, a product twice) are joined with what the
 costs what reading and writing the catalog costs.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -31,22 +31,35 @@ NAMED = "select distinct product_id as id from delta anti join plain using (prod
 #: A delta carries a column when any of its rows has a value there; what it does not carry stays as it was.
 CHANGED = """
     with first as (select * from old qualify row_number() over (partition by product_id order by row) = 1),
+    gone as (select product_id, max(row) as last from delta where deleted group by product_id),
     merged as (
-        select delta.row, delta.product_id, {columns}, delta.deleted, delta.defects,
+        select delta.row, delta.product_id, {columns}, delta.deleted,
+            list_concat(coalesce(delta.defects, []), list_filter(coalesce(first.defects, []), lambda code:
+                not list_contains(coalesce(delta.defects, []), code) and
+                case when code = 'TENANT' then not list_has_any(map_keys(coalesce(delta.extra, map {{}})), $own)
+                     when code in ('PRICE', 'SALE_PRICE') then not list_contains($carried, lower(code))
+                     else not list_contains($carried, 'title') end)) as defects,
             map_concat(coalesce(first.extra, map {{}}), coalesce(delta.extra, map {{}})) as extra
-        from delta anti join done using (product_id) left join first using (product_id) where not delta.deleted)
-    select {names} from merged order by row"""
+        from delta anti join done using (product_id)
+            left join first using (product_id) left join gone using (product_id)
+        where not delta.deleted and delta.row > coalesce(gone.last, -1))
+    select * replace (case when len(defects) > 0 then defects end as defects) from (select {names} from merged)
+    order by row"""
 
 
-def apply(old: Path | None, delta: Path) -> Iterator[pa.RecordBatch]:
-    """A catalog's rows after a delta, piece by piece: products that stay keep their order, new ones follow."""
+def apply(old: Path | None, delta: Path, *, own: Collection[str] = ()) -> Iterator[pa.RecordBatch]:
+    """A catalog's rows after a delta, piece by piece: products that stay keep their order, new ones follow.
+
+    A defect stays until what it is about is delivered again: a price, a title for what concerns a row, one of the `own`
+    columns (`Feed.own`) for whose row it is. A product that is given values and then deleted is deleted.
+    """
     n_rows = 0
-    for batch in _changed(old, delta) if old else _as_they_are(delta):
+    for batch in _changed(old, delta, own) if old else _as_they_are(delta):
         yield _numbered(batch, n_rows)
         n_rows += batch.num_rows
 
 
-def _changed(old: Path, delta: Path) -> Iterator[pa.RecordBatch]:
+def _changed(old: Path, delta: Path, own: Collection[str]) -> Iterator[pa.RecordBatch]:
     """The rows of a catalog and a delta to it."""
     carried = _carried(delta)
     few = tables.query("select count(*) as n from delta", delta=delta)["n"][0].as_py() <= IN_PLACE
@@ -63,7 +76,8 @@ def _changed(old: Path, delta: Path) -> Iterator[pa.RecordBatch]:
         yield change.made(there)
     columns = ", ".join(f"{'delta' if name in carried else 'first'}.{name} as {name}" for name in VALUES)
     sql = CHANGED.format(columns=columns, names=", ".join(PRODUCT.names))
-    yield from tables.stream(sql, old=pa.concat_tables(named), delta=delta, done=change.done())
+    told = {"own": list(own), "carried": sorted(carried)}
+    yield from tables.stream(sql, told, old=pa.concat_tables(named), delta=delta, done=change.done())
 
 
 class _Change:
@@ -71,7 +85,10 @@ class _Change:
 
     def __init__(self, rows: pa.Table, carried: set[str]) -> None:
         self.rows = rows
-        self._new = {name: tables.one_piece(rows[name]) for name in (*carried, "defects")}
+        self._new = {name: tables.one_piece(rows[name]) for name in carried}
+        self._defects = tables.one_piece(rows["defects"])
+        self._settled = {"PRICE": "price" in carried, "SALE_PRICE": "sale_price" in carried, "TENANT": False}
+        self._others_settled = "title" in carried
         self._ids = tables.one_piece(rows["product_id"])
         self._seen = np.zeros(rows.num_rows, bool)
 
@@ -85,7 +102,21 @@ class _Change:
             column = batch.schema.get_field_index(name)
             field = batch.schema.field(column)
             batch = batch.set_column(column, field, pc.if_else(told, new.take(at).cast(field.type), batch[name]))
+        column = batch.schema.get_field_index("defects")
+        field = batch.schema.field(column)
+        batch = batch.set_column(column, field, self._still(batch["defects"], at).cast(field.type))
         return self._first(batch, told, at.drop_null())
+
+    def _still(self, before: pa.Array, at: pa.Array) -> pa.Array:
+        """What is wrong with rows once they are changed: what the delta brings, and what it does not mend."""
+        brought = self._defects.take(at)
+        if before.null_count == len(before):
+            return brought
+        found = []
+        for old, new, place in zip(before.to_pylist(), brought.to_pylist(), at.to_pylist(), strict=True):
+            kept = [c for c in old or () if place is None or not self._settled.get(c, self._others_settled)]
+            found.append([*(new or ()), *(c for c in kept if c not in (new or ()))] or None)
+        return pa.array(found, before.type)
 
     def _first(self, batch: pa.RecordBatch, told: pa.Array, at: pa.Array) -> pa.RecordBatch:
         places = np.frombuffer(at.buffers()[1], np.int32, len(at), 4 * at.offset)

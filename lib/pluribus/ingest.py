@@ -28,7 +28,7 @@ from pluribus.records import Feed, Images, Limits, Snapshot
 from pluribus.schemas import PRODUCT, SNAPSHOT
 from pluribus.store import Store, open_store
 
-VERSION = 1  # raise when the same feed would now give other rows
+VERSION = 2  # raise when the same feed would now give other rows
 FEED_TIMEOUT_S = 900.0  # of a feed's download
 JOINED_ROWS = 100_000  # in memory while rows meet what became of their pictures
 
@@ -204,7 +204,8 @@ def _files(source: str, here: Path, limits: Limits) -> list[Path]:
     if source.startswith(("http://", "https://")):
         return [_download(source, here, limits)]
     path = Path(source)
-    found = sorted(path.parent.glob(path.name)) if set(path.name) & set("*?[") else [path]
+    pattern = set(path.name) & set("*?[") and not path.is_file()
+    found = sorted(path.parent.glob(path.name)) if pattern else [path]
     if not found or not all(path.is_file() for path in found):
         raise FeedError(f"no feed at {source}", expected="a readable file", do="mend [[feeds]] source or data_root")
     return found
@@ -234,19 +235,21 @@ def digest_of(value: Any) -> str:
 def _parse(
     store: Store, deliveries: list[Delivery], last: Snapshot | None, here: Path, limits: Limits
 ) -> tuple[Path, int]:
-    """All deliveries in order, each a new catalog or a change to the one before it."""
+    """All deliveries in order, each a new catalog or a change to the one before it; of deltas each file."""
     rows = tables.local(store, rows_key(last.id)) if last and deliveries[0].feed.mode == "delta" else None
     deleted = 0
-    for number, delivery in enumerate(deliveries):
+    parts = [(delivery.feed, paths) for delivery in deliveries for paths in
+             ([(path,) for path in delivery.paths] if delivery.feed.mode == "delta" else [delivery.paths])]  # fmt: skip
+    for number, (feed, paths) in enumerate(parts):
         parsed = here / f"delivery{number}.parquet"
-        read = formats.products(delivery.paths, feed=delivery.feed, limits=limits)
+        read = formats.products(paths, feed=feed, limits=limits)
         tables.write(parsed, read, PRODUCT, packing=tables.SCRATCH)
         gone = tables.query("select count(*) as n from rows where deleted", rows=parsed)["n"][0].as_py()
-        old = rows if rows and delivery.feed.mode == "delta" else None
+        old = rows if rows and feed.mode == "delta" else None
         rows = parsed
         if old or gone:  # else it is the next catalog as it came
             rows = here / f"merged{number}.parquet"
-            tables.write(rows, deltas.apply(old, parsed), PRODUCT, packing=tables.SCRATCH)
+            tables.write(rows, deltas.apply(old, parsed, own=feed.own), PRODUCT, packing=tables.SCRATCH)
         deleted += gone
     assert rows is not None
     return rows, deleted

@@ -2,6 +2,7 @@
 
 import json
 import re
+from functools import partial
 from pathlib import Path
 
 from pluribus.errors import ConfigError, printable
@@ -33,7 +34,7 @@ def propose(feed: Path, *, name: str = "", folder: Path | None) -> str:
 
 
 def _file(feed: Path, seen: proposals.Look) -> str:
-    quoted = json.dumps  # TOML's basic strings are JSON's
+    quoted = partial(json.dumps, ensure_ascii=False)  # TOML's basic strings are JSON's, but for halves of a character
     lines = [
         f"# Proposed from {feed.name}: {seen.format}, {seen.rows:,} rows looked at.",
         *(f"# Mind: {warning}." for warning in seen.warnings),

@@ -146,7 +146,15 @@ def parse_shop(text: bytes, file: str, *, data_root: str = "", defaults: Mapping
         part["source"] = [_join(data_root, source) for source in _listed(part.get("source", []))]
     if isinstance(raw.get("evidence"), dict):
         raw["evidence"] = {name: place and _join(data_root, place) for name, place in raw["evidence"].items()}
-    return _check(Shop, raw, file)
+    shop = _check(Shop, raw, file)
+    for place, feed in enumerate(shop.feeds[1:], 1):
+        if feed.mode == "snapshot":  # it would replace the feeds before it
+            raise ConfigError(
+                f"{file}: feeds.{place}.mode = 'snapshot'",
+                expected='"delta" for a feed after the first',
+                do='a catalog in several files is one feed: source = ["a.csv", "b.csv"]',
+            )
+    return shop
 
 
 def _models(location: str) -> dict[str, Model]:

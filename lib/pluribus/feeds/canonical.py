@@ -78,6 +78,7 @@ class Reading:
                 made = pc.if_else(bad, None, made)
             case "group_id":
                 made, _ = values.identifiers(column)
+                made = pc.if_else(values.nothing(made), None, made)
             case "link":
                 made = values.links(column)
             case "deleted":
@@ -103,17 +104,25 @@ class Reading:
         """price, sale_price and the currency of both: said beside the price, in its own column, or configured."""
         made: dict[str, pa.Array] = {}
         said: list[pa.Array] = []
+        own = rows.joined(self.mapping.get("currency", ()), " ")
+        codes = prices.currencies(own, self.feed.currency) if own is not None else None
+        one = pc.unique(codes.drop_null()).to_pylist() if codes is not None else []
+        usual = self.feed.currency or (one[0] if len(one) == 1 else "")
         for name, code in (("price", "PRICE"), ("sale_price", "SALE_PRICE")):
             column = rows.joined(self.mapping.get(name, ()), " ")
             if column is not None:
-                decimal = self.decimals[name] = self.decimals.get(name) or prices.decimal_mark(column)
-                made[name], currency, bad = prices.prices(column, self.feed.currency, decimal)
+                self.decimals[name] = self.decimals.get(name) or prices.decimal_mark(column)
+                decimal = self.decimals[name] or self.decimals.get("price", "")
+                made[name], currency, bad = prices.prices(column, usual, decimal)
                 rows.refuse(name, column, bad, code)
                 said.append(currency)
-        own = rows.joined(self.mapping.get("currency", ()), " ")
-        if own is not None:
-            said.append(prices.currencies(own, self.feed.currency))
-            rows.note(self.mapping["currency"][0], own, pc.is_null(said[-1]))
+        if "price" in made and "sale_price" in made:  # 0 is how exports write that there is no sale
+            sale = made["sale_price"]
+            given_away = pc.fill_null(pc.and_(pc.equal(sale, 0.0), pc.greater(made["price"], 0.0)), False)
+            made["sale_price"] = pc.if_else(given_away, None, sale)
+        if codes is not None:
+            said.append(codes)
+            rows.note(self.mapping["currency"][0], own, pc.is_null(codes))
         if made and self.feed.currency:
             priced = pc.is_valid(pc.coalesce(*made.values()))
             said.append(pc.if_else(priced, self.feed.currency, None))

@@ -7,6 +7,7 @@ faster); from the first doubtful block on, Python's strict `csv` reads, and wher
 are gone through again one by one. Every physical line ends up in exactly one record.
 """
 
+import codecs
 import csv
 import io
 import re
@@ -122,7 +123,9 @@ def tables(
             yield from _batches(Lines(text), dialect, len(header))
             return
     with open_bytes() as file:
-        file.read(len(skipped.encode(encoding, "surrogateescape")))
+        mark = file.read(len(codecs.BOM_UTF8)) if encoding == "utf-8-sig" else b""
+        n_bytes = len(skipped.encode("utf-8", "surrogateescape"))
+        file.read(n_bytes if mark == codecs.BOM_UTF8 else n_bytes - len(mark))
         rest = yield from _clean_blocks(file, dialect.delimiter, header)
         left = io.BufferedReader(_Chained(rest, file))  # type: ignore[type-var]
         yield from _batches(Lines(io.TextIOWrapper(left, "utf-8", "surrogateescape", newline="")), dialect, len(header))

@@ -10,6 +10,7 @@ from itertools import groupby, islice
 from typing import Any
 
 from pluribus.errors import FeedError
+from pluribus.feeds import fields
 
 Row = dict[str, Any]
 Rows = Iterator[Row | str]  # text is a row that could not be read, and passes through
@@ -81,11 +82,14 @@ def variants(item: Row) -> list[Row]:
     if not key or not all(isinstance(part, dict) for part in item[key]):
         return [item]
     product = {name: value for name, value in item.items() if name != key}
-    identity = next((name for name in IDENTITIES if product.get(name)), "id")
+    named = (name for name, value in product.items() if value and fields.means(name, "product_id"))
+    identity = next((name for name in IDENTITIES if product.get(name)), None) or next(named, "id")
     group = product.get(identity) or product.get("handle")
+    if not group:
+        return [item]  # nothing could name its variants
     made = []
     for place, part in enumerate(item[key], 1):
-        own = {name: value for name, value in part.items() if name not in IDENTITIES or value != group}
+        own = {name: value for name, value in part.items() if name not in (*IDENTITIES, identity) or value != group}
         if identity not in own:  # then products without variants could not be told from these by one column
             own[identity] = next((own[name] for name in IDENTITIES if own.get(name)), f"{group}/{place}")
         made.append({"group_id": group} | _variant(product, own))
@@ -152,12 +156,19 @@ def _attributes(row: Row) -> Row:
 
 
 def woocommerce_rows(rows: Rows) -> Rows:
-    """WooCommerce's CSV: "Attribute 1 name" and "Attribute 1 value(s)" become a column; variations have a parent."""
+    """WooCommerce's CSV: "Attribute 1 name" and "Attribute 1 value(s)" become a column; variations have a parent.
+
+    They name it by its SKU, or as "id:1" where it has none.
+    """
+    skus: dict[str, str] = {}
     for row in rows:
         if isinstance(row, str):
             yield row
             continue
         names = {key: name for key, name in row.items() if name and re.fullmatch(r"Attribute \d+ name", key)}
         values = {name: row.get(f"{key.removesuffix('name')}value(s)", "") for key, name in names.items()}
-        parent = row.get("Parent", "").removeprefix("id:") or (row["ID"] if row["Type"] == "variable" else "")
+        if row["Type"] == "variable":
+            skus[row["ID"]] = row.get("SKU") or row["ID"]
+        named = row.get("Parent", "")
+        parent = skus.get(named.removeprefix("id:"), named.removeprefix("id:")) if named else skus.get(row["ID"], "")
         yield {**values, **row, **({"group_id": parent} if parent else {})}

@@ -99,6 +99,11 @@ _KNOWN = frozenset(name for names in (*ALIASES.values(), *LEVELS) for name in na
 JOINTS = {"category": " > ", "images": "\n"}
 
 
+def means(name: str, canonical: str) -> bool:
+    """Whether a source name is one of those that mean a canonical column."""
+    return plain(name) in ALIASES[canonical]
+
+
 def is_known(name: str) -> bool:
     """Whether a source name may mean one of our columns."""
     return plain(name) in _KNOWN or bool(MORE_IMAGES.fullmatch(plain(name)))

@@ -29,6 +29,7 @@ BOMS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
+TAR, TAR_AT = b"ustar", 257
 GZIP, ZIP, OLE = b"\x1f\x8b", b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
 
 
@@ -177,10 +178,12 @@ def _member(path: Path, info: zipfile.ZipInfo, most_bytes: int) -> Stream:
 def _once(stream: Stream, wrapped: bool) -> Stream:
     """Refuses an empty stream, and a wrapping inside a wrapping: nested bombs are the only use seen for it."""
     with stream.open() as file:
-        magic = file.read(4) or b""
+        magic = file.read(TAR_AT + len(TAR)) or b""
     if not magic:
         raise FeedError(f"{stream.name} is empty", expected="products", do="deliver the file again")
-    if wrapped and (magic.startswith(GZIP) or magic == ZIP):
+    if magic[TAR_AT:] == TAR:
+        raise FeedError(f"{stream.name} is a tar", expected="a feed, or several in a zip", do="unpack it")
+    if wrapped and magic.startswith((GZIP, ZIP)):
         raise FeedError(f"{stream.name} is packed twice", do="pack it once")
     return stream
 

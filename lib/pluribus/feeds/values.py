@@ -87,9 +87,15 @@ def links(column: pa.Array) -> pa.Array:
     return pc.if_else(pc.equal(column, ""), None, column)
 
 
+def nothing(column: pa.Array) -> pa.Array:
+    """Where a value is how exports write that there is none ("NULL", "n/a", "0", "-")."""
+    return pc.fill_null(pc.match_substring_regex(column, rf"^({_NULL}|n\.a\.|-+|0+(\.0+)?)$"), False)
+
+
 def flags(column: pa.Array) -> pa.Array:
-    """Whether a value says yes ("true", "1", "deleted" ...)."""
-    yes = pa.array(["true", "1", "yes", "y", "t", "x", "deleted", "delete", "removed", "remove", "d"])
+    """Whether a value says yes ("true", "1", "1.0", "ja", "deleted" ...)."""
+    said = "true 1 1.0 yes y t x deleted delete removed remove d ja wahr oui vrai si sí sì tak да gelöscht supprimé"
+    yes = pa.array(said.split())
     return pc.fill_null(pc.is_in(pc.utf8_lower(pc.utf8_trim_whitespace(column)), yes), False)
 
 
