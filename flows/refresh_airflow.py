@@ -87,7 +87,7 @@ class RefreshFlow(Stages):
     def gather(self, inputs):
         """Every batch as it stands now, for the next split."""
         self.batches = [(task.batch, task.jobs, task.load_s) for task in inputs]
-        self.merge_artifacts(inputs, include=["store_url", "hour_price", "started", "wave"])
+        self.merge_artifacts(inputs, include=["store_url", "hour_price", "started", "wave", "lost"])
 
 
 if __name__ == "__main__":

@@ -58,7 +58,7 @@ class Stages(StoreFlow):
 
     def plan(self):
         """Check every name, register the models, pack the shops into batches."""
-        from pluribus import contracts, models, plan, settings, store
+        from pluribus import contracts, plan, settings, store
         from pluribus.cards import runs
         from pluribus.errors import StoreError
         from pluribus.jobs import Job
@@ -75,21 +75,45 @@ class Stages(StoreFlow):
             wanted = ",".join(self.wave["snapshots"]) if self.wave else self.shops
             chosen = plan.choose(config.shops, wanted, past=past, now=self.started)
             chosen = [replace(shop, model=config.model(self.model or shop.model).name) for shop in chosen]
-            names = sorted({shop.model for shop in chosen})
-            registered = {name: models.register(self.open_store(), config.models[name]) for name in names}
+            registered, self.lost = self.register(chosen, config.models)
+            chosen = [shop for shop in chosen if shop.model in registered]
             expectations = store.open_store(config.expectations)
             suites = {name: contracts.suites(expectations, name) for name in {shop.vertical for shop in chosen}}
             expected = plan.expected_products(chosen, past)
             room = {"batch_products": config.run.batch_products, "most": config.run.most_batches}
             packed = plan.batches(chosen, expected, **room, workers=config.run.workers)
         nothing = plan.Batch((), config.models[min(config.models)], "", {})  # Metaflow wants a batch at least
-        of = {name: (config.models[name], registered[name], suites) for name in names}
+        of = {name: (config.models[name], fingerprint, suites) for name, fingerprint in registered.items()}
         batches = [plan.Batch(tuple(shops), *of[shops[0].model]) for shops in packed] or [nothing]
         self.batches = [
             (batch, [Job(shop=shop.name, model=shop.model) for shop in batch.shops], 0.0) for batch in batches
         ]
-        print(f"{plan.SAID}{len(chosen)} shops in {len(packed)} tasks, model {', '.join(names)}, store {config.store}")
+        for job in self.lost:
+            print(f"{plan.SAID}{job.shop}: {job.state}: {job.reason}")
+        by = f"model {', '.join(registered)}, store {config.store}"
+        print(f"{plan.SAID}{len(chosen)} shops in {len(packed)} tasks, {by}")
         current.card["plan"].extend(runs.plan(batches, expected))
+
+    def register(self, chosen, configured):
+        """The fingerprint of each model that serves; and the shops of those that do not, set aside.
+
+        Raises ConfigError or ModelError where no model serves.
+        """
+        from pluribus import models
+        from pluribus.errors import ConfigError, ModelError
+        from pluribus.jobs import Job
+
+        registered, unfit = {}, {}
+        for name in sorted({shop.model for shop in chosen}):
+            try:
+                registered[name] = models.register(self.open_store(), configured[name])
+            except (ConfigError, ModelError) as error:
+                unfit[name] = error
+        if unfit and not registered:
+            raise next(iter(unfit.values()))
+        lost = [shop for shop in chosen if shop.model in unfit]
+        aside = {"state": "set aside"}
+        return registered, [Job(shop=s.name, model=s.model, reason=f"start: {unfit[s.model]}", **aside) for s in lost]
 
     def take(self):
         """What this task's place in the foreach holds."""
@@ -149,10 +173,12 @@ class Stages(StoreFlow):
             counts = {"embedded": done.pictures + done.texts, "reused": done.reused, "shared": done.shared}
             return job.after("embed", done.size_bytes, counts).spent("embed", done.seconds)
 
-        self.advance("embed", one, look=look, together=pool.encode)
-        self.load_s = pool.load_s
-        if self.running():
+        def together():
+            pool.encode()
             concepts.of_model(self.open_store(), self.batch.fingerprint, encoder)  # once for all shops
+
+        self.advance("embed", one, look=look, together=together)
+        self.load_s = pool.load_s
 
     def build_shop(self, job, shop, store):
         """Fuse its vectors, build and measure its index: the files of a release, not yet public."""
@@ -221,9 +247,11 @@ class Stages(StoreFlow):
     @step
     def join(self, inputs):
         """Gather the shops of all batches."""
-        self.jobs = sorted((job for batch in inputs for job in batch.jobs), key=lambda job: job.shop)
+        self.merge_artifacts(inputs, include=["store_url", "started", "lost"])
+        self.jobs = sorted(
+            (job for jobs in (self.lost, *(b.jobs for b in inputs)) for job in jobs), key=lambda j: j.shop
+        )
         self.loads = [batch.load_s for batch in inputs if batch.load_s]
-        self.merge_artifacts(inputs, include=["store_url", "started"])
         self.next(self.end)
 
     @card(type="blank", id="report")
@@ -280,12 +308,21 @@ class Stages(StoreFlow):
         current.card[stage].extend(stages.card(stage, store, self.jobs))
 
     def live(self, store, shop):
-        """The shop's live release to compare with; none when everything is to be built anew."""
+        """The shop's live release to compare with; none where there is none, or a damaged one is to be built anew."""
         from pluribus import releases
+        from pluribus.errors import ReleaseError
 
-        if self.anew or releases.current(store, shop=shop.name) is None:
-            return None
-        return releases.open_release(store, shop=shop.name)
+        try:
+            if releases.current(store, shop=shop.name) is None:
+                return None
+            live = releases.open_release(store, shop=shop.name)
+            if self.anew:
+                live.verify()
+            return live
+        except ReleaseError:
+            if self.anew:
+                return None
+            raise
 
     def load_model(self):
         """The shared encoder of this batch."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from fleets import ROOT, Fleet, fleet
+from trial import SHOP, build
 
 from pluribus import backfill, ingest, publish, releases, search
 from pluribus.errors import ConfigError
@@ -56,6 +57,23 @@ def test_the_same_backfill_goes_on_where_it_stopped(tmp_path: Path) -> None:
     backfill.begin(store, again)
     assert again == plan
     assert list(backfill.finished(store, again)) == [0]
+
+
+def test_a_shop_that_is_held_stays_where_a_swap_put_it(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path))
+    own = store.within(f"shops/{SHOP}")
+    before, after = build(own, "2026-01-01T00:00:00+00:00"), build(own, "2026-01-02T00:00:00+00:00")
+    for release in (before, after):
+        assert publish.publish(own, shop=SHOP, release=release, why="") == "published"
+    note = {"shop": SHOP, "from": before, "to": after}
+    store.create(f"backfills/x/flips/{SHOP}-{after}.json", json.dumps(note).encode())
+    publish.hold(own, shop=SHOP, why="black friday")
+    assert [(f.state, f.reason) for f in backfill.flip_back(store, "x")] == [("left alone", "it is held")]
+    current = releases.current(own, shop=SHOP)
+    assert current
+    assert (current.release, current.hold) == (after, True)
+    publish.unhold(own, shop=SHOP, why="")
+    assert [f.state for f in backfill.flip_back(store, "x")] == ["back"]
 
 
 def test_a_backfill_that_ended_begins_anew(tmp_path: Path) -> None:

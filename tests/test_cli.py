@@ -2,11 +2,15 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from pluribus import releases
+from pluribus.store import open_store
 
 ROOT = Path(__file__).parents[1]
 
@@ -79,6 +83,17 @@ def test_reading_a_shop_that_was_never_refreshed(config: Path, verb: list[str]) 
 def test_a_file_that_cannot_be_written(demo_store: str, tmp_path: Path, verb: list[str]) -> None:
     to = tmp_path / "nowhere" / "page.csv"
     refused(pluribus("--store", demo_store, *verb, str(to)), str(to), "No such file or directory")
+
+
+def test_a_refused_release_can_be_looked_at_beside_the_live_one(demo_store: str, tmp_path: Path) -> None:
+    shutil.copytree(demo_store, tmp_path / "store")
+    own = open_store(str(tmp_path / "store")).within("shops/atelier")
+    told = json.loads(releases.open_release(own, shop="atelier").path("evaluation.json").read_bytes())
+    told["verdict"]["outcome"] = "fail"
+    releases.add(own, release="refused", name="evaluation.json", data=json.dumps(told).encode())
+    done = pluribus("--store", str(tmp_path / "store"), "evaluate", "atelier", "--release", "refused", "--json")
+    assert done.returncode == 0, done.stderr
+    assert '"fail"' in done.stdout
 
 
 def test_a_shop_name_never_becomes_a_path(config: Path) -> None:

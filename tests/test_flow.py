@@ -53,6 +53,36 @@ def test_every_shop_is_published_or_set_aside_with_a_reason(ran: Fleet) -> None:
         assert first[name]["scores"]["title→product hits@5"] > 0.5
 
 
+def test_a_model_that_does_not_serve_costs_its_own_shops_alone(tmp_path: Path) -> None:
+    made = fleet(tmp_path, str(tmp_path / "store"), shops=("outpost", "hearth"))
+    models = tmp_path / "config" / "models"
+    models.mkdir()
+    for file in (ROOT / "config" / "models").glob("mini.*"):
+        shutil.copy(file, models)
+    text = (models / "mini.toml").read_text()
+    (models / "lost.toml").write_text(re.sub(r"(?m)^weights = .*$", 'weights = "nowhere.safetensors"', text))
+    toml = tmp_path / "config" / "pluribus.toml"
+    toml.write_text(toml.read_text().replace(f'"{ROOT}/config/models"', '"models"'))
+    shop = tmp_path / "config" / "shops" / "hearth.toml"
+    shop.write_text('model = "lost"\n' + shop.read_text())
+    told = made.refresh()
+    assert {name: job["state"] for name, job in told.items()} == {"outpost": "published", "hearth": "set aside"}
+    assert "nowhere.safetensors" in told["hearth"]["reason"]
+
+
+def test_anew_compares_with_the_live_release_where_that_can_be_read(ran: Fleet, tmp_path: Path) -> None:
+    shutil.copytree(ran.store, tmp_path / "store")
+    own, shop = open_store(str(tmp_path / "store")).within("shops/atelier"), Shop(name="atelier")
+    anew, usual = SimpleNamespace(anew=True), SimpleNamespace(anew=False)
+    live = Stages.live(anew, own, shop)
+    assert live.manifest.release == releases.current(own, shop="atelier").release
+    path = own.local(releases.key(live.manifest.release, "index.faiss"))
+    path.chmod(0o600)
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    assert Stages.live(anew, own, shop) is None, "a damaged one can only be replaced"
+    assert Stages.live(usual, own, shop).manifest.release == live.manifest.release
+
+
 def test_a_step_that_is_tried_again_says_what_its_first_attempt_published(ran: Fleet, tmp_path: Path) -> None:
     shutil.copytree(ran.store, tmp_path / "store")
     own = open_store(str(tmp_path / "store")).within("shops/atelier")

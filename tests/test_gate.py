@@ -8,7 +8,8 @@ from exams import SHOP, Bench, Seeing, Turned, altered, bench
 
 from pluribus import evaluate, releases, vectors
 from pluribus.evaluate import gate as judging
-from pluribus.evaluate.exam import Exam
+from pluribus.evaluate.exam import Exam, Unmeasured
+from pluribus.evaluate.labels import probe
 from pluribus.records import Gate, Verdict
 
 N = 160
@@ -160,3 +161,13 @@ def test_only_titles_with_a_vector_on_both_shelves_are_asked(drawn: Bench, first
     unseen = np.zeros(N, bool)  # else own titles would be asked too
     compared, _ = judging.compare(altered(exam, has_image=unseen), replace(live, shelf=other))
     assert compared[0].n == sum(title in known for title in live.release.titles) < N
+
+
+def test_a_probe_is_not_asked_what_it_was_taught() -> None:
+    """A picture of several products is one picture: labels that mean nothing cannot be learned from it."""
+    random = np.random.default_rng(0)
+    vectors, truth = random.standard_normal((200, 32)).astype(np.float32), random.integers(0, 10, 200)
+    thrice = probe(np.repeat(vectors, 3, axis=0), np.repeat(truth, 3), 10)
+    assert (thrice == np.repeat(truth, 3)).mean() < 0.2
+    with pytest.raises(Unmeasured, match="2 different pictures"):
+        probe(vectors[:2], np.array([0, 1]), 2)

@@ -13,7 +13,7 @@ import pytest
 from fleets import Fleet
 from prometheus_client.parser import text_string_to_metric_families
 
-from pluribus import alerts, ledger, plan, prune, settings
+from pluribus import alerts, ledger, plan, prune, releases, settings
 from pluribus.errors import ConfigError
 from pluribus.fleet import Alerts, Rates
 from pluribus.jobs import Job
@@ -73,6 +73,17 @@ def test_a_quiet_run_tells_nobody_and_a_dead_webhook_fails_nothing(heard: Any) -
     assert said.startswith("1 alerts could not be told: ")
     assert "secret-path" not in said
     assert alerts.tell(REPORT, Alerts(webhook="no address"), RATES).startswith("1 alerts could not be told")
+
+
+def test_a_release_that_was_refused_long_ago_keeps_nothing(tmp_path: Path) -> None:
+    own = open_store(str(tmp_path)).within("shops/a")
+    own.create("vectors/deadbeef/old.parquet", b"x")
+    releases.add(own, release="r", name="evaluation.json", data=b"{}")
+    asked: dict[str, Any] = {"shop": "a", "keep_days": 1, "models": frozenset()}
+    now = datetime.now(UTC)
+    assert prune.garbage(own, now=now + timedelta(days=2), **asked) == [], "it may still be built"
+    gone = prune.garbage(own, now=now + timedelta(days=30), **asked)
+    assert [item.key for item in gone] == ["vectors/deadbeef/old.parquet"]
 
 
 def test_what_goes_wrong_with_figures_silences_no_alert(heard: Any, tmp_path: Path) -> None:

@@ -234,6 +234,8 @@ def flip_back(store: Store, known: str) -> list[Flip]:
             now = releases.current(own, shop=shop)
             if now is None or now.release != note["to"]:
                 ends.append(Flip(shop, "left alone", "it has another release by now", now.release if now else ""))
+            elif now.hold:
+                ends.append(Flip(shop, "left alone", "it is held", now.release))
             elif not note["from"]:
                 ends.append(Flip(shop, "left alone", "it had no release before", now.release))
             else:

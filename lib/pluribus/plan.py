@@ -17,7 +17,16 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
-from pluribus.errors import CatalogRejected, ConfigError, Missing, PluribusError, RunError, ShopError, printable
+from pluribus.errors import (
+    CatalogRejected,
+    ConfigError,
+    Missing,
+    ModelError,
+    PluribusError,
+    RunError,
+    ShopError,
+    printable,
+)
 from pluribus.jobs import Job
 from pluribus.records import Limits, Model, Shop
 from pluribus.schedules import is_open
@@ -230,13 +239,18 @@ def advance(
     """Run one stage for every job still running. The only place where a shop's failure is caught.
 
     A stage that serves all its shops at once first looks at each (`look`) and then does its work (`together`).
-    A RunError (the store, the model) is everybody's and goes on up; anything else is this shop's alone: it is set
-    aside with its reason, keeps its current release, and the others go on.
+    A model that does not serve is that of all these jobs, and of no other batch: they are set aside. Another RunError
+    (the store) is everybody's and goes on up; anything else is this shop's alone: it is set aside with its reason,
+    keeps its current release, and the others go on.
     """
     if look:
         jobs = [_one(job, stage, look) if job.state == "running" else job for job in jobs]
     if together and any(job.state == "running" for job in jobs):
-        together()
+        try:
+            together()
+        except ModelError as error:
+            why = f"{stage}: {error}"
+            jobs = [replace(job, state="set aside", reason=why) if job.state == "running" else job for job in jobs]
     done = []
     for job in jobs:
         was_running = job.state == "running"

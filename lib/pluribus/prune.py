@@ -9,6 +9,8 @@ from datetime import datetime, timedelta
 
 from pluribus import ingest, releases
 from pluribus.errors import ReleaseError
+from pluribus.manifests import moment
+from pluribus.publish import GRACE_S
 from pluribus.store import Item, Store
 
 
@@ -18,7 +20,9 @@ def garbage(own: Store, *, shop: str, now: datetime, keep_days: float, models: f
     snapshots, fingerprints = set(), set(models)
     for entry in releases.history(own, shop=shop):
         if entry.state == "unfinished":
-            return []  # somebody is building: what it builds upon cannot be known yet
+            if moment(entry.created) >= now - timedelta(seconds=GRACE_S):
+                return []  # somebody is building: what it builds upon cannot be known yet
+            continue  # refused, or left by one who died: nobody can publish it
         if entry.state == "damaged":
             raise ReleaseError(f"release {entry.release} of {shop} is damaged", do="collect it, or refresh the shop")
         if entry.state == "doomed":

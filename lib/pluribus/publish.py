@@ -102,7 +102,7 @@ def rollback(shop_store: Store, *, shop: str, to: str | None = None, why: str) -
 
     Every file is compared with its manifest first. Raises ReleaseError when there is nothing whole to go back to.
     """
-    opened = _opened(shop_store, shop, to or _previous(shop_store, shop))
+    opened = _opened(shop_store, shop, to) if to else _previous(shop_store, shop)
 
     def decide(now: Current | None) -> Current:
         return replace(_going_live(shop_store, now, opened, why), hold=True)
@@ -128,6 +128,7 @@ def collect(
 
     Needed are: the live one, the last `keep` retired, those retired less than `grace_s` ago, `pins`, and whatever
     was written to less than `grace_s` ago. Whoever dies in here leaves doomed releases that the next call deletes.
+    Of a shop that never went live, those go that were not finished: nobody can publish them any more.
     """
     cutoff = datetime.now(UTC) - timedelta(seconds=grace_s)
     found = listing(shop_store)  # before CURRENT is read: what goes live later is not in here
@@ -137,6 +138,8 @@ def collect(
     def doom(now: Current | None) -> Current | Outcome:
         nonlocal doomed
         if now is None:  # nothing was ever live: there is no CURRENT to agree upon
+            unsealed = {r for r, items in found.items() if all(i.key != key(r, "_MANIFEST.json") for i in items)}
+            doomed = tuple(sorted((idle & unsealed) - {*pins}))
             return "already"
         doomed = (*now.doomed, *sorted(idle - _needed_by(now, keep, cutoff) - {*pins, *now.doomed}))[:DOOMED]
         return "already" if doomed == now.doomed else replace(now, doomed=doomed)
@@ -151,7 +154,7 @@ def collect(
         shop_store.delete(key(release, "_MANIFEST.json"))  # first: without it nothing here can go live again
         for item in list(shop_store.items(key(release, ""))):
             shop_store.delete(item.key)
-    if doomed:
+    if doomed and current(shop_store, shop=shop):
         _change(shop_store, shop, forget)
     return sorted(doomed)
 
@@ -232,14 +235,18 @@ def _opened(shop_store: Store, shop: str, release: str) -> Release:
     return opened
 
 
-def _previous(shop_store: Store, shop: str) -> str:
-    """The newest retired release made before the live one: going back twice goes back two steps."""
+def _previous(shop_store: Store, shop: str) -> Release:
+    """The newest whole release made before the live one: going back twice goes back two steps."""
     live = _needed(current(shop_store, shop=shop), shop).release
     entries = history(shop_store, shop=shop)
+    newest = ""
     for entry in list(dropwhile(lambda entry: entry.release != live, entries)) or entries:
         if entry.state == "retired":
-            return entry.release
-    raise ReleaseError(f"shop {shop} has no whole release before {live}", do="refresh the shop")
+            try:
+                return _opened(shop_store, shop, entry.release)
+            except ReleaseError as error:
+                newest = newest or f" ({error.came})"
+    raise ReleaseError(f"shop {shop} has no whole release before {live}{newest}", do="refresh the shop")
 
 
 def _needed(now: Current | None, shop: str) -> Current:

@@ -7,6 +7,7 @@ scales pictures only, so that there the length of a label's vector sways the ans
 
 import io
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +18,7 @@ from pluribus import metrics, models, probes, releases, tables, texts
 from pluribus.benchmark import RETRIEVAL, ZERO_SHOT, Row, Table
 from pluribus.benchmark.sets import Set
 from pluribus.errors import ConfigError, ModelError, ReleaseError
+from pluribus.evaluate.exam import Unmeasured
 from pluribus.evaluate.labels import probe
 from pluribus.evaluate.retrieval import GALLERIES
 from pluribus.models.encoders import Encoder
@@ -118,7 +120,8 @@ def naming(encoder: Encoder, of: Set, model: str, seen: np.ndarray, words: Seque
         ),
     }
     said = {how: (seen @ vectors.T).argmax(axis=1) for how, vectors in ways.items()}
-    said["linear probe"] = probe(seen, truth, len(labels))
+    with suppress(Unmeasured):
+        said["linear probe"] = probe(seen, truth, len(labels))
     return [
         Row(table=ZERO_SHOT, model=model, data=of.name, of=how, note=of.note,
             scores=_named(metrics.f1_scores("", truth, answers, len(labels))))

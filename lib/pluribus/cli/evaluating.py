@@ -86,6 +86,11 @@ def _told(context: typer.Context, shop: str, release: str) -> tuple[str, dict[st
 
     store = context.obj.shop_store(shop)
     live = releases.current(store, shop=shop)
+    if release:
+        key = releases.key(release, "evaluation.json")
+        held = {item.key for item in store.items(releases.key(release, ""))}
+        if key in held and releases.key(release, "_MANIFEST.json") not in held:  # refused: it was never sealed
+            return release, json.loads(store.get(key))
     if release or live:
         opened = releases.open_release(store, shop=shop, release=release or None)
         return opened.manifest.release, json.loads(opened.path("evaluation.json").read_bytes())

@@ -49,7 +49,10 @@ def _named(exam: Exam, what: str, plural: str, of: list[str]) -> list[Score]:
             continue  # the model's own sentence is the bare label
         said = np.argmax(pictures @ label_vectors(exam, labels, templates).T, axis=1)
         scores += metrics.f1_scores(name, truth, said, len(labels), exam.seed)
-    said = probe(pictures, truth, len(labels), exam.seed)
+    try:
+        said = probe(pictures, truth, len(labels), exam.seed)
+    except Unmeasured:
+        return scores
     return [*scores, *metrics.f1_scores(f"linear probe {what}", truth, said, len(labels), exam.seed)]
 
 
@@ -63,9 +66,14 @@ def label_vectors(exam: Exam, labels: list[str], templates: tuple[str, ...]) -> 
 def probe(vectors: np.ndarray, truth: np.ndarray, n_classes: int, seed: int = 0) -> np.ndarray:
     """What a linear classifier says of each case that it was not taught: classes [m], by 5 folds.
 
-    The penalty is the one that does best inside each fold's own teaching half.
+    Equal vectors (a picture of several products) are in the same fold. The penalty is the one that does best inside
+    each fold's own teaching half. Raises Unmeasured where folds would have one vector at most.
     """
-    fold = np.random.default_rng(seed).permutation(len(truth)) % FOLDS
+    place: dict[bytes, int] = {}
+    of = np.array([place.setdefault(vector.tobytes(), len(place)) for vector in vectors], dtype=np.int64)
+    if len(place) < 2 * FOLDS:
+        raise Unmeasured(f"{len(place)} different pictures, and {2 * FOLDS} are needed to teach and ask")
+    fold = (np.random.default_rng(seed).permutation(len(place)) % FOLDS)[of]
     wanted = np.eye(n_classes)[truth]
     said = np.zeros(len(truth), dtype=np.int64)
     for held in range(FOLDS):

@@ -74,8 +74,20 @@ def external(places: Sequence[str]) -> dict[str, pa.Table]:
     named: dict[str, pa.Table] = {}
     for place in map(Path, places):
         name = place.name.split(".")[0] if place.is_dir() else f"{place.parent.name}/{place.name.split('.')[0]}"
-        named[name] = labelled_in(place)
+        named[name] = _whole(labelled_in(place))
     return named or {"demo shops": labelled_demos()}
+
+
+def _whole(found: pa.Table) -> pa.Table:
+    """Without the pictures that cannot be read: they would end a training that is done."""
+    kept = []
+    for picture in found["picture"].to_pylist():
+        try:
+            _decoded(picture)
+            kept.append(True)
+        except (OSError, ValueError, SyntaxError):  # PIL's ways to say so
+            kept.append(False)
+    return found.filter(pa.array(kept))
 
 
 def labelled_in(place: Path) -> pa.Table:
