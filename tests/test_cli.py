@@ -88,9 +88,12 @@ def test_a_file_that_cannot_be_written(demo_store: str, tmp_path: Path, verb: li
 def test_a_refused_release_can_be_looked_at_beside_the_live_one(demo_store: str, tmp_path: Path) -> None:
     shutil.copytree(demo_store, tmp_path / "store")
     own = open_store(str(tmp_path / "store")).within("shops/atelier")
-    told = json.loads(releases.open_release(own, shop="atelier").path("evaluation.json").read_bytes())
+    live = releases.open_release(own, shop="atelier")
+    told = json.loads(live.path("evaluation.json").read_bytes())
     told["verdict"]["outcome"] = "fail"
-    releases.add(own, release="refused", name="evaluation.json", data=json.dumps(told).encode())
+    for name in live.manifest.files:
+        data = json.dumps(told).encode() if name == "evaluation.json" else live.path(name)
+        releases.add(own, release="refused", name=name, data=data)
     done = pluribus("--store", str(tmp_path / "store"), "evaluate", "atelier", "--release", "refused", "--json")
     assert done.returncode == 0, done.stderr
     assert '"fail"' in done.stdout
