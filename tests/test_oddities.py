@@ -75,6 +75,9 @@ def test_a_mark_that_is_not_there_eats_nothing(feed: Callable[..., Rows]) -> Non
     text = "id,title,price\nABC123,Red,5\nD,Blue,6\n"
     for data in (text.encode(), text.encode("utf-8-sig")):
         assert [row["product_id"] for row in feed(data, encoding="utf-8-sig")] == ["ABC123", "D"]
+        bare = data.replace(b"id,title,price\n", b"")
+        rows = feed(bare, encoding="utf-8-sig", header=("id", "title", "price"))
+        assert [row["product_id"] for row in rows] == ["ABC123", "D"]
 
 
 def test_a_tar_of_feeds_is_refused(tmp_path: Path) -> None:

@@ -122,10 +122,11 @@ def tables(
         if encoding not in ("utf-8", "utf-8-sig") or dialect.escape:
             yield from _batches(Lines(text), dialect, len(header))
             return
+    mark = codecs.BOM_UTF8 if encoding == "utf-8-sig" else b""
     with open_bytes() as file:
-        mark = file.read(len(codecs.BOM_UTF8)) if encoding == "utf-8-sig" else b""
-        n_bytes = len(skipped.encode("utf-8", "surrogateescape"))
-        file.read(n_bytes if mark == codecs.BOM_UTF8 else n_bytes - len(mark))
+        marked = file.read(len(mark)) == mark
+    with open_bytes() as file:
+        file.read(len(skipped.encode("utf-8", "surrogateescape")) + marked * len(mark))
         rest = yield from _clean_blocks(file, dialect.delimiter, header)
         left = io.BufferedReader(_Chained(rest, file))  # type: ignore[type-var]
         yield from _batches(Lines(io.TextIOWrapper(left, "utf-8", "surrogateescape", newline="")), dialect, len(header))
