@@ -101,7 +101,8 @@ class Shelf:
         """Compare CURRENT with what is open; open what is new. Never raises on account of the store or a release."""
         with place.lock:  # one look at a time: whoever waited finds it done
             found, again_s = place.searcher, self._poll_s if place.searcher else REMEMBERED_S
-            if place.asked and time.monotonic() - place.asked < again_s:
+            known = found or place.trouble  # neither: it was put away while it was looked after
+            if known and place.asked and time.monotonic() - place.asked < again_s:
                 place.looking = False
                 return found
             try:
