@@ -111,7 +111,7 @@ def test_no_payload_is_markup_on_a_page(spoilt: tuple[Store, Job, str]) -> None:
 def test_no_payload_is_markup_on_a_card(spoilt: tuple[Store, Job, str], step: str) -> None:
     """Metaflow renders Markdown unsanitised; its tables, titles and charts it draws as text."""
     store, job, _ = spoilt
-    tree = rendered(getattr(stages, step)(store, [job]))
+    tree = rendered(stages.card(step, store, [job]))
     trusted = json.dumps(
         [*parts(tree, "markdown"), *parts(tree, "pythonCode"), *parts(tree, "html")], ensure_ascii=False
     )
