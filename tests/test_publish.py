@@ -319,13 +319,6 @@ def test_a_rollback_goes_on_to_the_newest_whole_release(shop: Store) -> None:
     assert live(shop) == first
 
 
-def test_what_a_shop_that_never_went_live_left_behind_can_go(shop: Store) -> None:
-    unfinished, sealed = build(shop, seal=False), build(shop)
-    assert publish.collect(shop, shop="one", grace_s=3600, keep=0) == []
-    assert publish.collect(shop, shop="one", grace_s=-5, keep=0) == [unfinished]
-    assert publish.publish(shop, shop="one", release=sealed, why="") == "published"
-
-
 def test_one_can_go_back_from_a_release_that_is_lost(shop: Store) -> None:
     first = go_live(shop)
     time.sleep(1.1)  # without its manifest a release is as old as its files, and S3 knows those to the second

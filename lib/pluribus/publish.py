@@ -128,7 +128,7 @@ def collect(
 
     Needed are: the live one, the last `keep` retired, those retired less than `grace_s` ago, `pins`, and whatever
     was written to less than `grace_s` ago. Whoever dies in here leaves doomed releases that the next call deletes.
-    Of a shop that never went live, those go that were not finished: nobody can publish them any more.
+    Of a shop that never went live nothing goes: without a CURRENT, a publisher could not be told that it is too late.
     """
     cutoff = datetime.now(UTC) - timedelta(seconds=grace_s)
     found = listing(shop_store)  # before CURRENT is read: what goes live later is not in here
@@ -138,8 +138,6 @@ def collect(
     def doom(now: Current | None) -> Current | Outcome:
         nonlocal doomed
         if now is None:  # nothing was ever live: there is no CURRENT to agree upon
-            unsealed = {r for r, items in found.items() if all(i.key != key(r, "_MANIFEST.json") for i in items)}
-            doomed = tuple(sorted((idle & unsealed) - {*pins}))
             return "already"
         doomed = (*now.doomed, *sorted(idle - _needed_by(now, keep, cutoff) - {*pins, *now.doomed}))[:DOOMED]
         return "already" if doomed == now.doomed else replace(now, doomed=doomed)
@@ -154,7 +152,7 @@ def collect(
         shop_store.delete(key(release, "_MANIFEST.json"))  # first: without it nothing here can go live again
         for item in list(shop_store.items(key(release, ""))):
             shop_store.delete(item.key)
-    if doomed and current(shop_store, shop=shop):
+    if doomed:
         _change(shop_store, shop, forget)
     return sorted(doomed)
 
