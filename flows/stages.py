@@ -248,9 +248,8 @@ class Stages(StoreFlow):
     def join(self, inputs):
         """Gather the shops of all batches."""
         self.merge_artifacts(inputs, include=["store_url", "started", "lost"])
-        self.jobs = sorted(
-            (job for jobs in (self.lost, *(b.jobs for b in inputs)) for job in jobs), key=lambda j: j.shop
-        )
+        found = [*self.lost, *(job for batch in inputs for job in batch.jobs)]
+        self.jobs = sorted(found, key=lambda job: job.shop)
         self.loads = [batch.load_s for batch in inputs if batch.load_s]
         self.next(self.end)
 

@@ -34,7 +34,7 @@ def backfill(
     give_up: Annotated[str, typer.Option(help="let the shops of an unfinished backfill go: its id")] = "",
     as_json: RESULTS = False,
 ) -> None:
-    """Run earlier catalogs through the DAG again; goes on where it stopped; never takes a live release back."""
+    """Run earlier catalogs through the DAG again; goes on where it was cut short; never takes a live release back."""
     from pluribus import backfill as fills
 
     at: Context = context.obj

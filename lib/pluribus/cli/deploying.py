@@ -14,7 +14,7 @@ from pluribus.errors import ConfigError
 def deploy(
     context: typer.Context,
     engine: Annotated[str, typer.Argument(help="argo, step-functions or airflow")],
-    to: Annotated[Path | None, typer.Option(help="the file to write [default: deployment.json, .py]")] = None,
+    to: Annotated[Path | None, typer.Option(help="the file to write; default: deployment.json, or .py")] = None,
     create: Annotated[bool, typer.Option("--create", help="hand it to the engine, once it is found right")] = False,
     as_json: RESULTS = False,
 ) -> None:
