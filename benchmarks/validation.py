@@ -40,9 +40,9 @@ def ours(folder: Path) -> dict[str, Any]:
     """Findings, and every bad row with its reasons. The imports of Great Expectations are not what is measured."""
     from pluribus.validate import judges
 
-    _, suites = _given(folder)
+    table, suites = _given(folder)
     with counted() as took:
-        findings, bad = judges.judge(folder / "judged.parquet", suites)
+        findings, bad = judges.judge(table, suites)
     told = sorted([f.expectation, f.column, f.failed] for f in findings)
     (folder / "ours.json").write_text(json.dumps({"counts": told, "rows": bad.num_rows}))
     return took.of

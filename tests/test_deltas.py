@@ -1,6 +1,5 @@
 """Deltas: every way of applying one gives the catalog that a plain reading of the rules gives."""
 
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -27,11 +26,10 @@ ROW = st.fixed_dictionaries(
 MANY = st.lists(ROW, max_size=12)
 
 
-def written(path: Path, rows: list[dict[str, Any]]) -> Path:
+def table(rows: list[dict[str, Any]]) -> pa.Table:
     full = [dict.fromkeys(PRODUCT.names) | row | {"row": i, "extra": list((row["extra"] or {}).items())}
             for i, row in enumerate(rows)]  # fmt: skip
-    tables.write(path, pa.Table.from_pylist(full, PRODUCT).to_batches(), PRODUCT)
-    return path
+    return pa.Table.from_pylist(full, PRODUCT)
 
 
 def by_the_rules(old: list[dict[str, Any]], delta: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -73,25 +71,22 @@ def told(rows: list[dict[str, Any]]) -> list[str]:
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(old=MANY, delta=MANY.filter(bool), batch=st.sampled_from([1, 5, 100]))
 def test_a_delta_applied_is_what_the_rules_say(
-    in_place: int, old: list[dict[str, Any]], delta: list[dict[str, Any]], batch: int, tmp_path: Path
+    in_place: int, old: list[dict[str, Any]], delta: list[dict[str, Any]], batch: int
 ) -> None:
     old = [row | {"deleted": False} for row in old]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(deltas, "IN_PLACE", in_place)
-        patch.setattr(tables, "BATCH_ROWS", batch)
-        before, change = written(tmp_path / "old.parquet", old), written(tmp_path / "delta.parquet", delta)
-        made = pa.Table.from_batches([rows.cast(PRODUCT) for rows in deltas.apply(before, change, own=[OWN])], PRODUCT)
+        made = tables.scratch(deltas.apply(table(old).to_batches(batch), table(delta), own=[OWN]), PRODUCT)
     assert made["row"].to_pylist() == list(range(made.num_rows))
     found = [row | {"extra": dict(row["extra"] or [])} for row in made.to_pylist()]
     assert told(found) == told(by_the_rules(old, delta))
 
 
-def test_products_that_stay_keep_their_order(tmp_path: Path) -> None:
+def test_products_that_stay_keep_their_order() -> None:
     row = {"title": "mug", "price": 1.0, "images": [], "deleted": False, "defects": None, "extra": {}}
     old = [row | {"product_id": name} for name in "abcd"]
     delta = [row | {"product_id": name, "price": 9.0} for name in "xcb"]
-    before, change = written(tmp_path / "old.parquet", old), written(tmp_path / "delta.parquet", delta)
-    made = pa.Table.from_batches([rows.cast(PRODUCT) for rows in deltas.apply(before, change)], PRODUCT)
+    made = tables.scratch(deltas.apply(table(old).to_batches(), table(delta)), PRODUCT)
     assert list(zip(made["product_id"].to_pylist(), made["price"].to_pylist(), strict=True)) == [
         ("a", 1.0), ("b", 9.0), ("c", 9.0), ("d", 1.0), ("x", 9.0)
     ]  # fmt: skip

@@ -108,11 +108,6 @@ def test_a_shrink_within_the_limit_passes(tmp_path: Path) -> None:
     assert found.accepted == 10
 
 
-def written(tmp_path: Path, table: pa.Table) -> Path:
-    tables.write(tmp_path / "judged.parquet", table.to_batches(), table.schema)
-    return tmp_path / "judged.parquet"
-
-
 def suite(**expectation: Any) -> dict[str, Any]:
     return {"name": "s", "expectations": [expectation]}
 
@@ -125,11 +120,11 @@ def suite(**expectation: Any) -> dict[str, Any]:
         suite(type="expect_column_values_to_not_be_null", kwargs={"column": "no_such_column"}),
     ],
 )
-def test_an_expectation_that_cannot_be_meant_is_refused(tmp_path: Path, bad: dict[str, Any]) -> None:
+def test_an_expectation_that_cannot_be_meant_is_refused(bad: dict[str, Any]) -> None:
     """Great Expectations drops unknown types with a log line, and the suite passes."""
     table = pa.table({"row": [0], "title": ["x"]})
     with pytest.raises(ConfigError, match="suite 's'"):
-        judges.judge(written(tmp_path, table), [bad])
+        judges.judge(table, [bad])
 
 
 def test_a_column_that_only_a_condition_names_is_read_too(tmp_path: Path) -> None:
@@ -227,29 +222,27 @@ def test_sql_names_the_rows_that_great_expectations_name(
     ],
 )
 def test_where_sql_might_say_otherwise_great_expectations_name_the_rows(
-    tmp_path: Path, hostile: pa.Table, expectation: str, kwargs: dict[str, Any]
+    hostile: pa.Table, expectation: str, kwargs: dict[str, Any]
 ) -> None:
     assert conditions.condition(expectation, kwargs, hostile.schema) is None
     if "row_condition" not in kwargs:
         asked = {"type": expectation, "kwargs": kwargs, "severity": "critical", "meta": {"code": "X"}}
-        _, bad = judges.judge(written(tmp_path, hostile), [{"name": "s", "expectations": [asked]}])
+        _, bad = judges.judge(hostile, [{"name": "s", "expectations": [asked]}])
         assert 0 < bad.num_rows < hostile.num_rows
 
 
-def test_where_sql_finds_other_rows_great_expectations_are_right(tmp_path: Path, hostile: pa.Table) -> None:
+def test_where_sql_finds_other_rows_great_expectations_are_right(hostile: pa.Table) -> None:
     """RE2 sees a word end beside "é"; Python does not, and Great Expectations ask Python."""
     kwargs = {"column": "title", "regex": "\\bID\\b"}
     asked = {"type": "expect_column_values_to_not_match_regex", "kwargs": kwargs, "meta": {"code": "X"}}
-    _, bad = judges.judge(written(tmp_path, hostile), [suite(**asked, severity="critical")])
+    _, bad = judges.judge(hostile, [suite(**asked, severity="critical")])
     named = set(bad["row"].to_pylist())
     expected = {r["row"] for r in hostile.to_pylist() if r["title"] and re.search(r"\bID\b", r["title"])}
     assert named == expected
     assert not named & {r["row"] for r in hostile.to_pylist() if r["title"] == "éIDé"}
 
 
-def test_a_large_table_is_judged_column_by_column_and_alike(
-    tmp_path: Path, hostile: pa.Table, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_large_table_is_judged_column_by_column_and_alike(hostile: pa.Table, monkeypatch: pytest.MonkeyPatch) -> None:
     above = {"type": "comparison", "column": {"name": "n"}, "operator": ">", "parameter": 1}
     asked = [
         *EXPECTATIONS,
@@ -263,12 +256,12 @@ def test_a_large_table_is_judged_column_by_column_and_alike(
         for i, (kind, kwargs) in enumerate(asked)
     ]
     suites = [{"name": "a", "expectations": expectations[:-3]}, {"name": "b", "expectations": expectations[-6:]}]
-    path, seen = written(tmp_path, hostile), []
-    findings, bad = judges.judge(path, suites)
+    seen: list[list[str]] = []
+    findings, bad = judges.judge(hostile, suites)
     monkeypatch.setattr(judges, "AT_ONCE", 10)
     frame = judges._frame
     monkeypatch.setattr(judges, "_frame", lambda table: seen.append(table.column_names) or frame(table))
-    assert judges.judge(path, suites) == (findings, bad)
+    assert judges.judge(hostile, suites) == (findings, bad)
     assert ["row", "title"] in seen and ["row", "n"] in seen
 
 
@@ -276,31 +269,28 @@ APART = """
 import sys
 import pyarrow as pa
 from pluribus.validate import judges
-from test_validate import suite, written
-from pathlib import Path
+from test_validate import suite
 
-path = written(Path(sys.argv[1]), pa.table({"row": range(40), "title": ["a", "b", "b", "b"] * 10}))
-judges.judge(path, [suite(type="expect_column_values_to_not_be_null", kwargs={"column": "title"})])
+rows = pa.table({"row": range(40), "title": ["a", "b", "b", "b"] * 10})
+judges.judge(rows, [suite(type="expect_column_values_to_not_be_null", kwargs={"column": "title"})])
 assert not {"scipy.stats", "altair"} & set(sys.modules), "imported for nothing"
 shares = {"values": ["a", "b"], "weights": [0.25, 0.75]}
 of = {"column": "title", "partition_object": shares, "threshold": 0.01}
-(found,), _ = judges.judge(path, [suite(type="expect_column_kl_divergence_to_be_less_than", kwargs=of)])
+(found,), _ = judges.judge(rows, [suite(type="expect_column_kl_divergence_to_be_less_than", kwargs=of)])
 assert found.passed and "scipy.stats" in sys.modules, found
 """
 
 
-def test_what_distributions_need_is_imported_when_one_is_judged(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", APART, tmp_path], capture_output=True, text=True, cwd=Path(__file__).parent
-    )
+def test_what_distributions_need_is_imported_when_one_is_judged() -> None:
+    done = subprocess.run([sys.executable, "-c", APART], capture_output=True, text=True, cwd=Path(__file__).parent)
     assert done.returncode == 0, done.stderr
 
 
-def test_no_fingerprint_of_the_rows_is_made(tmp_path: Path, hostile: pa.Table, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_fingerprint_of_the_rows_is_made(hostile: pa.Table, monkeypatch: pytest.MonkeyPatch) -> None:
     """Great Expectations make one by default; it takes more memory than the rows do."""
     from great_expectations.execution_engine import pandas_execution_engine
 
     made: list[Any] = []
     monkeypatch.setattr(pandas_execution_engine, "hash_pandas_dataframe", made.append)
-    judges.judge(written(tmp_path, hostile), [suite(type=EXPECTATIONS[0][0], kwargs=EXPECTATIONS[0][1])])
+    judges.judge(hostile, [suite(type=EXPECTATIONS[0][0], kwargs=EXPECTATIONS[0][1])])
     assert not made

@@ -5,8 +5,8 @@ products, deleted ones, extra columns, a product twice) are joined with what the
 costs what reading and writing the catalog costs.
 """
 
-from collections.abc import Collection, Iterator
-from pathlib import Path
+from collections.abc import Collection, Iterable, Iterator
+from itertools import islice
 
 import numpy as np
 import pyarrow as pa
@@ -18,15 +18,14 @@ from pluribus.schemas import PRODUCT
 #: Rows of a delta that is held in memory, to change products where they stand. A larger one is joined.
 IN_PLACE = 100_000
 
+#: Batches of the catalog that are changed at once: what they are sought in is hashed for each piece anew.
+PIECE = 10
+
 #: What a delta may carry.
 VALUES = [name for name in PRODUCT.names if name not in ("row", "product_id", "deleted", "defects", "extra")]
 
-#: The rows of a delta that only give one product other values.
-PLAIN = """
-    select * exclude n from (select *, count(*) over (partition by product_id) as n from delta)
-    where n = 1 and not deleted and product_id is not null and cardinality(coalesce(extra, map {})) = 0"""
-
-NAMED = "select distinct product_id as id from delta anti join plain using (product_id) where product_id is not null"
+#: A map as Arrow can count it.
+PAIRS = pa.list_(pa.struct([pa.field("key", pa.string(), nullable=False), pa.field("value", pa.string())]))
 
 #: A delta carries a column when any of its rows has a value there; what it does not carry stays as it was.
 CHANGED = """
@@ -40,51 +39,59 @@ CHANGED = """
                      when code in ('PRICE', 'SALE_PRICE') then not list_contains($carried, lower(code))
                      else not list_contains($carried, 'title') end)) as defects,
             map_concat(coalesce(first.extra, map {{}}), coalesce(delta.extra, map {{}})) as extra
-        from delta anti join done using (product_id)
-            left join first using (product_id) left join gone using (product_id)
+        from delta left join first using (product_id) left join gone using (product_id)
         where not delta.deleted and delta.row > coalesce(gone.last, -1))
     select * replace (case when len(defects) > 0 then defects end as defects) from (select {names} from merged)
     order by row"""
 
 
-def apply(old: Path | None, delta: Path, *, own: Collection[str] = ()) -> Iterator[pa.RecordBatch]:
+def apply(
+    old: Iterable[pa.RecordBatch] | None, delta: pa.Table, *, own: Collection[str] = ()
+) -> Iterator[pa.RecordBatch]:
     """A catalog's rows after a delta, piece by piece: products that stay keep their order, new ones follow.
 
     A defect stays until what it is about is delivered again: a price, a title for what concerns a row, one of the `own`
     columns (`Feed.own`) for whose row it is. A product that is given values and then deleted is deleted.
     """
     n_rows = 0
-    for batch in _changed(old, delta, own) if old else _as_they_are(delta):
+    for batch in _there(delta.to_batches()) if old is None else _changed(iter(old), delta, own):
         yield _numbered(batch, n_rows)
         n_rows += batch.num_rows
 
 
-def _changed(old: Path, delta: Path, own: Collection[str]) -> Iterator[pa.RecordBatch]:
+def _there(delta: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The rows of a first delivery, without a query: its sort would hold them all."""
+    return (batch.filter(pc.invert(batch["deleted"])) for batch in delta)
+
+
+def _changed(old: Iterator[pa.RecordBatch], delta: pa.Table, own: Collection[str]) -> Iterator[pa.RecordBatch]:
     """The rows of a catalog and a delta to it."""
-    carried = _carried(delta)
-    few = tables.query("select count(*) as n from delta", delta=delta)["n"][0].as_py() <= IN_PLACE
-    plain = tables.query(PLAIN, delta=delta).cast(PRODUCT) if few else tables.empty(PRODUCT)
+    carried = {name for name in VALUES if _says(delta[name])}
+    plain, rest = _parted(delta) if delta.num_rows <= IN_PLACE else (delta.slice(0, 0), delta)
     change = _Change(plain, carried)
-    ids = tables.query(NAMED, delta=delta, plain=change.rows)["id"]
+    ids = rest["product_id"].drop_null().unique()
     named = [tables.empty(PRODUCT)]
-    for batch in tables.batches(old, tables.BATCH_ROWS, PRODUCT.names):
-        there = batch.filter(batch["product_id"].is_valid()) if batch["product_id"].null_count else batch
+    while batches := list(islice(old, PIECE)):
+        there = pa.Table.from_batches(batches)
+        there = there.filter(there["product_id"].is_valid()) if there["product_id"].null_count else there
         if len(ids):
             told = pc.is_in(there["product_id"], value_set=ids)
-            named.append(pa.Table.from_batches([there.filter(told)]))
+            named.append(there.filter(told))
             there = there.filter(pc.invert(told))
-        yield change.made(there)
-    columns = ", ".join(f"{'delta' if name in carried else 'first'}.{name} as {name}" for name in VALUES)
-    sql = CHANGED.format(columns=columns, names=", ".join(PRODUCT.names))
-    told = {"own": list(own), "carried": sorted(carried)}
-    yield from tables.stream(sql, told, old=pa.concat_tables(named), delta=delta, done=change.done())
+        yield from change.made(there).to_batches()
+    rest = pa.concat_tables([change.left(), rest])
+    if rest.num_rows:
+        columns = ", ".join(f"{'delta' if name in carried else 'first'}.{name} as {name}" for name in VALUES)
+        sql = CHANGED.format(columns=columns, names=", ".join(PRODUCT.names))
+        told = {"own": list(own), "carried": sorted(carried)}
+        yield from tables.stream(sql, told, old=pa.concat_tables(named), delta=rest)
 
 
 class _Change:
     """The rows of a delta that change products where they stand."""
 
     def __init__(self, rows: pa.Table, carried: set[str]) -> None:
-        self.rows = rows
+        self._rows = rows
         self._new = {name: tables.one_piece(rows[name]) for name in carried}
         self._defects = tables.one_piece(rows["defects"])
         self._settled = {"PRICE": "price" in carried, "SALE_PRICE": "sale_price" in carried, "TENANT": False}
@@ -92,22 +99,20 @@ class _Change:
         self._ids = tables.one_piece(rows["product_id"])
         self._seen = np.zeros(rows.num_rows, bool)
 
-    def made(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+    def made(self, piece: pa.Table) -> pa.Table:
         """Rows of the catalog with the values that the delta gives them; of a product that stood twice, the first."""
-        at = pc.index_in(batch["product_id"], value_set=self._ids)
+        at = pc.index_in(piece["product_id"], value_set=self._ids)
         if at.null_count == len(at):
-            return batch
+            return piece
         told = at.is_valid()
-        for name, new in self._new.items():
-            column = batch.schema.get_field_index(name)
-            field = batch.schema.field(column)
-            batch = batch.set_column(column, field, pc.if_else(told, new.take(at).cast(field.type), batch[name]))
-        column = batch.schema.get_field_index("defects")
-        field = batch.schema.field(column)
-        batch = batch.set_column(column, field, self._still(batch["defects"], at).cast(field.type))
-        return self._first(batch, told, at.drop_null())
+        changed = {name: pc.if_else(told, new.take(at), piece[name]) for name, new in self._new.items()}
+        if _says(self._defects) or _says(piece["defects"]):
+            changed["defects"] = self._still(piece["defects"], at)
+        for name, column in changed.items():
+            piece = piece.set_column(piece.schema.get_field_index(name), PRODUCT.field(name), column)
+        return self._first(piece, told, tables.one_piece(at.drop_null()))
 
-    def _still(self, before: pa.Array, at: pa.Array) -> pa.Array:
+    def _still(self, before: pa.ChunkedArray, at: pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
         """What is wrong with rows once they are changed: what the delta brings, and what it does not mend."""
         brought = self._defects.take(at)
         if before.null_count == len(before):
@@ -118,36 +123,44 @@ class _Change:
             found.append([*(new or ()), *(c for c in kept if c not in (new or ()))] or None)
         return pa.array(found, before.type)
 
-    def _first(self, batch: pa.RecordBatch, told: pa.Array, at: pa.Array) -> pa.RecordBatch:
+    def _first(self, piece: pa.Table, told: pa.ChunkedArray, at: pa.Array) -> pa.Table:
         places = np.frombuffer(at.buffers()[1], np.int32, len(at), 4 * at.offset)
         again = self._seen[places]
         order = np.argsort(places, kind="stable")  # np.unique would import numpy.ma, 0.06 s
         again[order[1:][np.diff(places[order]) == 0]] = True
         self._seen[places] = True
         if not again.any():
-            return batch
-        kept = np.ones(batch.num_rows, bool)
-        kept[np.flatnonzero(tables.bits(told))[again]] = False
-        return batch.filter(tables.flags(kept))
+            return piece
+        kept = np.ones(piece.num_rows, bool)
+        kept[np.flatnonzero(tables.bits(tables.one_piece(told)))[again]] = False
+        return piece.filter(tables.flags(kept))
 
-    def done(self) -> pa.Table:
-        """The products that were there to be changed."""
-        return pa.table({"product_id": self._ids.filter(tables.flags(self._seen))})
-
-
-def _carried(delta: Path) -> set[str]:
-    """The columns that this delta carries."""
-    counts = ", ".join(
-        f"count({n}) filter (where len({n}) > 0) as {n}" if n == "images" else f"count({n}) as {n}" for n in VALUES
-    )
-    (found,) = tables.query(f"select {counts} from delta", delta=delta).to_pylist()  # noqa: S608 - names of PRODUCT
-    return {name for name in VALUES if found[name]}
+    def left(self) -> pa.Table:
+        """The rows whose products were not there to be changed."""
+        return self._rows.filter(tables.flags(~self._seen))
 
 
-def _as_they_are(delta: Path) -> Iterator[pa.RecordBatch]:
-    """The rows of a first delivery, without a query: its sort would hold them all."""
-    for batch in tables.batches(delta, tables.BATCH_ROWS, PRODUCT.names):
-        yield batch.filter(pc.invert(batch["deleted"]))
+def _parted(delta: pa.Table) -> tuple[pa.Table, pa.Table]:
+    """The rows of a delta that only give one product other values, and the others."""
+    ids = delta["product_id"]
+    twice = ids.filter(pc.not_equal(pc.index_in(ids, value_set=ids), delta["row"]))
+    others = pc.or_(delta["deleted"], pc.or_(_filled(delta["extra"]), pc.is_in(ids, value_set=twice)))
+    plain = pc.and_(ids.is_valid(), pc.invert(others))
+    return delta.filter(plain), delta.filter(pc.invert(plain))
+
+
+def _says(column: pa.Array | pa.ChunkedArray) -> bool:
+    """Whether any row has a value here."""
+    return bool(pc.any(_filled(column)).as_py())
+
+
+def _filled(column: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+    """Where a column has a value, as flags; an empty list is none. (A number in a comparison would import pandas.)"""
+    if pa.types.is_map(column.type):  # has no length to Arrow, as a list of pairs it has
+        column = column.cast(PAIRS)
+    if not pa.types.is_list(column.type):
+        return column.is_valid()
+    return pc.and_kleene(column.is_valid(), pc.list_value_length(column).cast(pa.bool_()))
 
 
 def _numbered(batch: pa.RecordBatch, first: int) -> pa.RecordBatch:

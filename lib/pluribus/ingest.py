@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pluribus import deltas, pictures, tables
 from pluribus import feeds as formats
@@ -43,15 +44,14 @@ FILL_IMAGES = f"""
     from (select {OURS} from rows)"""  # noqa: S608 - our names
 
 JOIN_PICTURES = f"""
-    with piece as (select * from rows where row >= $first and row < $beyond),
-    wanted as (select row, unnest(images) as ref, generate_subscripts(images, 1) as place from piece),
+    with wanted as (select row, unnest(images) as ref, generate_subscripts(images, 1) as place from rows),
     found as (
         select row,
             list(content order by place) filter (where content is not null) as pictures,
             list(ref || ': ' || coalesce(reason, 'MISSING') order by place) filter (where content is null) as faults
         from wanted left join ledger using (ref) group by row)
     select {OURS}, coalesce(found.pictures, []) as pictures, coalesce(faults, []) as picture_faults
-    from piece left join found using (row) order by row"""  # noqa: S608 - our names
+    from rows left join found using (row) order by row"""  # noqa: S608 - our names
 
 LINES = """
     select sha256(to_json(content)::varchar) as line from (
@@ -82,17 +82,14 @@ def ingest(store: Store, *, feeds: tuple[Feed, ...], images: Images, limits: Lim
         here = Path(folder)
         deliveries = [_receive(store, feed, here, limits) for feed in feeds]
         feed_key = _feed_key(deliveries, images, last if feeds[0].mode == "delta" else None)
+        filled: pa.Table | Path
         if last and last.feed_key == feed_key:
             filled, n_rows, deleted = tables.local(store, rows_key(last.id)), last.rows, last.deleted
         else:
-            filled = here / "filled.parquet"
-            rows, deleted = _parse(store, deliveries, last, here, limits)
-            n_rows = tables.write(
-                filled,
-                tables.stream(FILL_IMAGES, {"most": images.per_product, "path": images.path}, rows=rows),
-                PRODUCT,
-                packing=tables.SCRATCH,
-            )
+            rows, deleted = _parse(store, deliveries, last, limits)
+            told = {"most": images.per_product, "path": images.path}
+            filled = tables.scratch(tables.stream(FILL_IMAGES, told, rows=rows), PRODUCT)
+            n_rows = filled.num_rows
         if not n_rows:
             raise CatalogRejected("the feed holds no row", expected="at least one product", do="look at the delivery")
         n_pictures = tables.query("select coalesce(sum(len(images)), 0)::bigint as n from rows", rows=filled)["n"][
@@ -106,7 +103,7 @@ def ingest(store: Store, *, feeds: tuple[Feed, ...], images: Images, limits: Lim
         if last and (last.feed_key, last.ledger) == (feed_key, known):
             return replace(last, fetched=0, size_bytes=0)
         joined = here / "rows.parquet"
-        tables.write(joined, _with_pictures(filled, ledger, n_rows), SNAPSHOT, store.owner)
+        tables.write(joined, _with_pictures(filled, ledger), SNAPSHOT, store.owner)
         snapshot = Snapshot(
             shop=store.owner,
             id=_digest(joined),
@@ -232,30 +229,28 @@ def digest_of(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def _parse(
-    store: Store, deliveries: list[Delivery], last: Snapshot | None, here: Path, limits: Limits
-) -> tuple[Path, int]:
+def _parse(store: Store, deliveries: list[Delivery], last: Snapshot | None, limits: Limits) -> tuple[pa.Table, int]:
     """All deliveries in order, each a new catalog or a change to the one before it; of deltas each file."""
-    rows = tables.local(store, rows_key(last.id)) if last and deliveries[0].feed.mode == "delta" else None
+    old = rows = None
+    if last and deliveries[0].feed.mode == "delta":
+        old = tables.batches(tables.local(store, rows_key(last.id)), tables.BATCH_ROWS, PRODUCT.names)
     deleted = 0
     parts = [(delivery.feed, paths) for delivery in deliveries for paths in
              ([(path,) for path in delivery.paths] if delivery.feed.mode == "delta" else [delivery.paths])]  # fmt: skip
-    for number, (feed, paths) in enumerate(parts):
-        parsed = here / f"delivery{number}.parquet"
-        read = formats.products(paths, feed=feed, limits=limits)
-        tables.write(parsed, read, PRODUCT, packing=tables.SCRATCH)
-        gone = tables.query("select count(*) as n from rows where deleted", rows=parsed)["n"][0].as_py()
-        old = rows if rows and feed.mode == "delta" else None
-        rows = parsed
+    for feed, paths in parts:
+        rows = tables.scratch(formats.products(paths, feed=feed, limits=limits), PRODUCT)
+        gone = pc.sum(rows["deleted"]).as_py() or 0
+        if feed.mode != "delta":
+            old = None
         if old or gone:  # else it is the next catalog as it came
-            rows = here / f"merged{number}.parquet"
-            tables.write(rows, deltas.apply(old, parsed, own=feed.own), PRODUCT, packing=tables.SCRATCH)
+            rows = tables.scratch(deltas.apply(old, rows, own=feed.own), PRODUCT)
+        old = rows.to_batches()
         deleted += gone
     assert rows is not None
     return rows, deleted
 
 
-def _pictures(store: Store, rows: Path, *, settings: Images, now: datetime) -> tuple[pa.Table, int, int]:
+def _pictures(store: Store, rows: pa.Table | Path, *, settings: Images, now: datetime) -> tuple[pa.Table, int, int]:
     """Settle every picture reference of the rows: the ledger after it, references settled now, bytes written."""
     sql = "select distinct unnest(images) as ref from rows order by ref"
     recipe = decoders.recipe(settings.side_px)
@@ -279,11 +274,11 @@ def _pictures(store: Store, rows: Path, *, settings: Images, now: datetime) -> t
     return pictures.ledger(store, recipe) if settled else ledger, settled, size_bytes
 
 
-def _with_pictures(rows: Path, ledger: pa.Table, n_rows: int) -> Iterator[pa.RecordBatch]:
+def _with_pictures(rows: pa.Table | Path, ledger: pa.Table) -> Iterator[pa.RecordBatch]:
     """The rows with what became of their pictures, in order: some at a time, since a sort holds what it sorts."""
-    for first in range(0, n_rows, JOINED_ROWS):
-        piece = {"first": first, "beyond": first + JOINED_ROWS}
-        yield from tables.stream(JOIN_PICTURES, piece, rows=rows, ledger=ledger)
+    table = tables.unpacked(rows, PRODUCT.names) if isinstance(rows, Path) else rows
+    for first in range(0, table.num_rows, JOINED_ROWS):
+        yield from tables.stream(JOIN_PICTURES, rows=table.slice(first, JOINED_ROWS), ledger=ledger)
 
 
 def _digest(rows: Path) -> str:

@@ -82,14 +82,22 @@ def whole(path: Path) -> pa.Table:
 
 
 def unpacked(path: Path, columns: list[str]) -> pa.Table:
-    """Columns of a Parquet file, mapped from where they were unpacked to: the kernel may drop what is not touched."""
+    """Columns of a Parquet file, outside of memory (`scratch`)."""
+    with pq.ParquetFile(path) as file:
+        schema = pa.schema([field for field in file.schema_arrow if field.name in columns])
+    return scratch(batches(path, BATCH_ROWS, schema.names), schema)
+
+
+def scratch(pieces: Iterable[pa.RecordBatch], schema: pa.Schema) -> pa.Table:
+    """Rows to work with, outside of memory: mapped from a file, so that the kernel may drop what is not touched.
+
+    Written in half the time of Parquet, read in none. The file has no name any more and goes with the table.
+    """
     with tempfile.TemporaryDirectory(prefix="pluribus-") as folder:
         there = str(Path(folder) / "rows.arrow")
-        with pq.ParquetFile(path) as file:
-            schema = pa.schema([field for field in file.schema_arrow if field.name in columns])
         with pa.OSFile(there, "wb") as sink, ipc.new_file(sink, schema) as writer:
-            for batch in batches(path, BATCH_ROWS, columns):
-                writer.write_batch(batch.select(schema.names))
+            for batch in pieces:
+                writer.write_batch(batch.select(schema.names).cast(schema))
         return ipc.open_file(pa.memory_map(there)).read_all()
 
 
@@ -124,9 +132,6 @@ DISTINCT = frozenset({"row", "product_id", "title", "link", "images", "pictures"
 #: Columns that rows are sought by: least and greatest values are kept of these only, a seventh of what writing costs.
 SOUGHT = ["row", "product_id"]
 
-#: For files that are gone when their step ends: twice the size of one that is kept, in two thirds of its time.
-SCRATCH: dict[str, Any] = {"compression": "lz4", "use_dictionary": False, "write_statistics": SOUGHT}
-
 #: For vectors: no two are alike, and trying to pack them takes ten times as long as writing them, for a tenth less.
 UNPACKED: dict[str, Any] = {"compression": "none", "use_dictionary": False, "write_statistics": False}
 
@@ -141,7 +146,7 @@ def write(
 ) -> int:
     """Write batches as one Parquet file, which says whose it is; returns how many rows there were.
 
-    Packed to be kept, unless `packing` is SCRATCH or UNPACKED.
+    Packed to be kept, unless `packing` is UNPACKED.
     """
     n_rows = 0
     said = schema.with_metadata({"shop": owner}) if owner else schema

@@ -78,16 +78,15 @@ def validate(
     path = tables.local(store, rows_key)
     with tempfile.TemporaryDirectory(prefix="pluribus-") as folder:
         products, quarantine = Path(folder) / "products.parquet", Path(folder) / "quarantine.parquet"
-        judged, rows = Path(folder) / "judged.parquet", path
-        n_rows = _write_judged(judged, rows, suites)
+        judged = _judged(path, suites)
         findings, bad = judges.judge(judged, suites)
         pa.default_memory_pool().release_unused()  # Arrow keeps what it freed; sorting needs the room
-        n_good = tables.write(products, tables.stream(SPLIT_GOOD, rows=rows, bad=bad), SNAPSHOT, store.owner)
-        n_bad = tables.write(quarantine, tables.stream(SPLIT_BAD, rows=rows, bad=bad), QUARANTINE, store.owner)
-        assert n_good + n_bad == n_rows, "every row is accepted or quarantined"
+        n_good = tables.write(products, tables.stream(SPLIT_GOOD, rows=path, bad=bad), SNAPSHOT, store.owner)
+        n_bad = tables.write(quarantine, tables.stream(SPLIT_BAD, rows=path, bad=bad), QUARANTINE, store.owner)
+        assert n_good + n_bad == judged.num_rows, "every row is accepted or quarantined"
         size_bytes = products.stat().st_size + quarantine.stat().st_size
         tally = {row["code"]: row["n"] for row in tables.query(TALLY, bad=bad).to_pylist()}
-        validation = Validation(store.owner, prefix, n_rows, n_good, n_bad, tuple(findings), tally, size_bytes)
+        validation = Validation(store.owner, prefix, judged.num_rows, n_good, n_bad, tuple(findings), tally, size_bytes)
         contents: dict[str, bytes | Path] = {
             "products.parquet": products,
             "quarantine.parquet": quarantine,
@@ -100,12 +99,12 @@ def validate(
     return validation
 
 
-def _write_judged(judged: Path, rows: Path, suites: list[dict[str, Any]]) -> int:
-    """Write what is judged, only the columns that a suite names; returns how many rows there are."""
+def _judged(rows: Path, suites: list[dict[str, Any]]) -> pa.Table:
+    """What is judged: only the columns that a suite names."""
     there = tables.query(JUDGED, rows=SNAPSHOT.empty_table()).schema
     schema = pa.schema([there.field(name) for name in judges.named(there.names, suites)])
     sql = f"select {', '.join(schema.names)} from ({JUDGED}) order by row"  # noqa: S608 - our names
-    return tables.write(judged, tables.stream(sql, rows=rows), schema, packing=tables.SCRATCH)
+    return tables.scratch(tables.stream(sql, rows=rows), schema)
 
 
 def newest(store: Store) -> tuple[dict[str, Any], Path]:

@@ -12,11 +12,9 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pluribus import tables
 from pluribus.errors import ConfigError
@@ -52,18 +50,17 @@ class Finding:
     observed: str = ""
 
 
-def judge(judged: Path, suites: list[dict[str, Any]]) -> tuple[list[Finding], pa.Table]:
-    """Every finding on a file of rows, the gravest first, and the bad rows: row, and reasons as a list of codes.
+def judge(judged: pa.Table, suites: list[dict[str, Any]]) -> tuple[list[Finding], pa.Table]:
+    """Every finding on these rows, the gravest first, and the bad rows: row, and reasons as a list of codes.
 
     Raises ConfigError for a suite that does not load or cannot be judged.
     """
-    file = pq.read_metadata(judged)
     findings, failed = [], [tables.empty(FAILED)]
-    for turn in [suites] if file.num_rows <= AT_ONCE else _turns(suites):
-        table = tables.read(judged, _seen(file.schema.names, turn))
+    for turn in [suites] if judged.num_rows <= AT_ONCE else _turns(suites):
+        table = judged.select(_seen(judged.column_names, turn))
         frame = _frame(table)
         for result in _results(frame, turn, COUNTS):
-            found = _finding(result, file.num_rows)
+            found = _finding(result, judged.num_rows)
             findings.append(found)
             if found.severity == "critical" and found.failed:
                 rows = _failing_rows(table, frame, result.expectation_config, found.failed)
