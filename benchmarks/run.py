@@ -18,12 +18,13 @@ import refreshing
 import report
 import shelving
 import towers
+import uploading
 import validation
 from beside import measure, run_here
 
 from pluribus import models
 
-MODULES = [ingesting, validation, shelving, decoding, encoding, towers, neighbours, refreshing]
+MODULES = [ingesting, validation, shelving, uploading, decoding, encoding, towers, neighbours, refreshing]
 if models.gpus() or gpus.SMALL:
     MODULES.append(gpus)
 BENCHMARKS = {name: benchmark for module in MODULES for name, benchmark in module.BENCHMARKS.items()}
