@@ -54,7 +54,7 @@ class BenchmarkFlow(StoreFlow):
     @step
     def measure(self):
         """One model on one data set."""
-        from pluribus import plan
+        from pluribus import jobs
         from pluribus.benchmark import measuring
 
         of, model = self.input
@@ -64,7 +64,7 @@ class BenchmarkFlow(StoreFlow):
             else:
                 self.rows = measuring.measure(self.open_store(), of, model, self.fingerprints[model.name])
         state = "measured" if any(row.scores for row in self.rows) else f"not measured, because {self.rows[0].why}"
-        print(f"{plan.SAID}{model.name} on {of.name}: {state}")
+        print(f"{jobs.SAID}{model.name} on {of.name}: {state}")
         self.next(self.join)
 
     @card(type="blank", id="benchmark")

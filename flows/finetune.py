@@ -76,7 +76,7 @@ class FineTuneFlow(StoreFlow):
         """Gather examples and external sets into the store; every option is checked before anything is trained."""
         import pyarrow as pa
 
-        from pluribus import models, plan, settings
+        from pluribus import jobs, models, plan, settings
         from pluribus.train import gather, handover, judging, tuning
 
         self.started = datetime.now(UTC)
@@ -100,7 +100,7 @@ class FineTuneFlow(StoreFlow):
             }
         self.counts = gather.counts(rows)
         said = ", ".join(f"{name} {n:,}" for name, n in self.counts.items())
-        print(f"{plan.SAID}{len(shops)} shops, model {self.model}: {said}; external: {', '.join(self.external_sets)}")
+        print(f"{jobs.SAID}{len(shops)} shops, model {self.model}: {said}; external: {', '.join(self.external_sets)}")
         self.candidates = [(0.0, 0), *product(filter(None, rates), seeds)]
         self.next(self.train, foreach="candidates")
 
@@ -108,7 +108,7 @@ class FineTuneFlow(StoreFlow):
     @step
     def train(self):
         """Train one candidate; one that was killed goes on where it stood. The first is the start model itself."""
-        from pluribus import plan
+        from pluribus import jobs
         from pluribus.train import tuning
 
         (self.learning_rate, self.seed), self.result, self.weights = self.input, {}, ""
@@ -118,14 +118,14 @@ class FineTuneFlow(StoreFlow):
             with plainly():
                 self.result, self.weights = tuning.learn(self.open_store(), self.prefix, **self.known(), **how)
             told = ", ".join(f"{name} {self.result[name]:.3f}" for name in ("loss", "chance", "minutes"))
-            print(f"{plan.SAID}{self.learning_rate:g} seed {self.seed}: {self.result['steps']} steps, {told}")
+            print(f"{jobs.SAID}{self.learning_rate:g} seed {self.seed}: {self.result['steps']} steps, {told}")
         self.next(self.judge)
 
     @resources(gpu=1, memory=16_000)
     @step
     def judge(self):
         """Measure a candidate on every split and external set, at every mix with the start's weights."""
-        from pluribus import plan
+        from pluribus import jobs
         from pluribus.train import choosing, tuning
 
         asked = {**self.known(), "weights": self.weights, "external": self.external_sets}
@@ -136,7 +136,7 @@ class FineTuneFlow(StoreFlow):
                 found = tuning.measure(self.open_store(), self.prefix, share=share, **asked)
             self.judged.append(replace(one, share=share, **found))
             said = [f"{s.name} {s.value:.3f}" for of in found.values() for s in of.values() if "mrr" not in s.name]
-            print(f"{plan.SAID}{self.judged[-1].name}: {', '.join(said)}")
+            print(f"{jobs.SAID}{self.judged[-1].name}: {', '.join(said)}")
         self.next(self.choose)
 
     @card(type="blank", id="finetune")

@@ -58,8 +58,8 @@ class Stages(StoreFlow):
 
     def plan(self):
         """Check every name, register the models, pack the shops into batches."""
-        from pluribus import contracts, plan, settings, store
-        from pluribus.cards import runs
+        from pluribus import contracts, jobs, plan, runs, settings, store
+        from pluribus.cards import runs as cards
         from pluribus.errors import StoreError
         from pluribus.jobs import Job
 
@@ -71,7 +71,7 @@ class Stages(StoreFlow):
             if problems:
                 raise StoreError(f"{config.store}: {'; '.join(problems)}", do="use a store with conditional writes")
             self.wave = json.loads(self.open_store().get(self.replay)) if self.replay else {}
-            past = plan.reports(self.open_store(), since=plan.horizon(config.shops.values(), self.started))
+            past = runs.reports(self.open_store(), since=runs.horizon(config.shops.values(), self.started))
             wanted = ",".join(self.wave["snapshots"]) if self.wave else self.shops
             chosen = plan.choose(config.shops, wanted, past=past, now=self.started)
             chosen = [replace(shop, model=config.model(self.model or shop.model).name) for shop in chosen]
@@ -89,10 +89,10 @@ class Stages(StoreFlow):
             (batch, [Job(shop=shop.name, model=shop.model) for shop in batch.shops], 0.0) for batch in batches
         ]
         for job in self.lost:
-            print(f"{plan.SAID}{job.shop}: {job.state}: {job.reason}")
+            print(f"{jobs.SAID}{job.shop}: {job.state}: {job.reason}")
         by = f"model {', '.join(registered)}, store {config.store}"
-        print(f"{plan.SAID}{len(chosen)} shops in {len(packed)} tasks, {by}")
-        current.card["plan"].extend(runs.plan(batches, expected))
+        print(f"{jobs.SAID}{len(chosen)} shops in {len(packed)} tasks, {by}")
+        current.card["plan"].extend(cards.plan(batches, expected))
 
     def register(self, chosen, configured):
         """The fingerprint of each model that serves; and the shops of those that do not, set aside.
@@ -257,16 +257,16 @@ class Stages(StoreFlow):
     @step
     def end(self):
         """One table of all shops, on the card and in the store."""
-        from pluribus import alerts, plan, settings
-        from pluribus.cards import runs
+        from pluribus import alerts, runs, settings
+        from pluribus.cards import runs as cards
 
         finished = datetime.now(UTC)
         with plainly():
             report = {"run": current.run_id, "started": self.started, "finished": finished, "jobs": self.jobs}
             report |= {"loads": self.loads, "replay": bool(self.replay or self.snapshot)}
-            self.report = plan.write_report(self.open_store(), **report)
-        current.card["report"].extend(runs.report(self.jobs, self.started, finished))
-        print(plan.tag(current, self.jobs))
+            self.report = runs.write_report(self.open_store(), **report)
+        current.card["report"].extend(cards.report(self.jobs, self.started, finished))
+        print(runs.tag(current, self.jobs))
         print(alerts.after(self.open_store(), self.report, lambda: settings.operations(self.config)))
         print(f"report {self.report}")
         if self.jobs and all(job.state in ("set aside", "failed gate") for job in self.jobs):
@@ -283,7 +283,7 @@ class Stages(StoreFlow):
         """
         if not self.running():
             return
-        from pluribus import plan
+        from pluribus import jobs
         from pluribus.cards import stages
 
         with plainly():
@@ -292,14 +292,14 @@ class Stages(StoreFlow):
             def inside(do):
                 def work(job):
                     shop = self.batch.shop(job.shop)
-                    plan.afford(job, shop.limits, self.hour_price)
+                    jobs.afford(job, shop.limits, self.hour_price)
                     return do(job, shop, store.within(f"shops/{job.shop}"))
 
                 return work
 
             more = {"look": look and inside(look), "together": together, "run": current.run_id}
             more["as_json"] = os.environ.get("PLURIBUS_LOG") == "json"
-            self.jobs = plan.advance(self.jobs, stage, inside(one), **more)
+            self.jobs = jobs.advance(self.jobs, stage, inside(one), **more)
             if stage == "validate":
                 from pluribus.cards import pages
 

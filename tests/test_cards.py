@@ -17,7 +17,7 @@ from PIL import Image
 
 from pluribus import build, contracts, embed, evaluate, ingest, plan, publish, releases, tables, validate
 from pluribus.cards import pages, runs, stages
-from pluribus.jobs import Job
+from pluribus.jobs import Job, advance
 from pluribus.records import Feed, Gate, Images, Model, Shop, Snapshot
 from pluribus.schemas import SNAPSHOT
 from pluribus.store import Store, open_store
@@ -142,7 +142,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     jobs = [Job(shop=shop.name) for shop in shops]
     for step, one in flow_steps(batch).items():
         work = lambda job, one=one: one(job, batch.shop(job.shop), store.within(f"shops/{job.shop}"))
-        jobs = done[step] = plan.advance(jobs, step, work)
+        jobs = done[step] = advance(jobs, step, work)
     pages.keep(store, done["validate"])
     return Run(store, batch, done)
 

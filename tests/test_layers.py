@@ -14,14 +14,15 @@ import pytest
 LIBRARY = Path(__file__).parents[1] / "lib" / "pluribus"
 
 ROWS = [
-    {"errors", "jobs", "versions"},  # what every step of the flow knows
+    {"errors", "versions"},
+    {"jobs"},  # what every step of the flow knows
     {"records", "schemas", "manifests", "schedules"},  # words: what things are called
     # ground: each owns a library or an idea, and knows only the words
     {"store", "web", "tables", "texts", "metrics", "indexes", "pixels", "sandbox", "render", "costs", "lexical"}
     | {"policies", "fleet", "tails"},
     # doors
     {"settings", "contracts", "sources", "releases", "vectors", "pictures", "models", "feeds", "deltas", "demo"},
-    {"images", "search", "probes"},
+    {"images", "search", "probes", "runs"},
     {"plan", "ingest", "validate", "embed", "build", "evaluate", "publish", "train", "offboard"}  # stages of the flow
     | {
         "generate",

@@ -13,10 +13,10 @@ import pytest
 from fleets import Fleet
 from prometheus_client.parser import text_string_to_metric_families
 
-from pluribus import alerts, ledger, plan, prune, releases, settings
+from pluribus import alerts, ledger, prune, releases, settings
 from pluribus.errors import ConfigError
 from pluribus.fleet import Alerts, Rates
-from pluribus.jobs import Job
+from pluribus.jobs import SAID, Job, advance
 from pluribus.store import open_store
 
 RATES = Rates(gpu_hour=3600.0, cpu_hour=36.0, gb_month=0, thousand_writes=0, thousand_reads=0)
@@ -149,8 +149,8 @@ def test_own_models_cost_a_load_and_a_look_for_each_shop_and_use() -> None:
 
 def test_log_lines_for_machines_carry_run_shop_and_stage(capsys: pytest.CaptureFixture[str]) -> None:
     jobs = [Job(shop="a"), Job(shop="b")]
-    plan.advance(jobs, "ingest", lambda job: job.after("ingest", 0, {"rows": 3}), run="7", as_json=True)
-    lines = [json.loads(line.removeprefix(plan.SAID)) for line in capsys.readouterr().out.splitlines()]
+    advance(jobs, "ingest", lambda job: job.after("ingest", 0, {"rows": 3}), run="7", as_json=True)
+    lines = [json.loads(line.removeprefix(SAID)) for line in capsys.readouterr().out.splitlines()]
     assert [(line["run"], line["shop"], line["stage"], line["counts"]) for line in lines] == [
         ("7", "a", "ingest", {"rows": 3}),
         ("7", "b", "ingest", {"rows": 3}),

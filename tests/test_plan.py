@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from pluribus import plan
+from pluribus import plan, runs
 from pluribus.errors import ConfigError, FeedError, Missing, StoreError
-from pluribus.jobs import Job
+from pluribus.jobs import Job, advance, afford
 from pluribus.records import Feed, Limits, Shop
 from pluribus.store import open_store
 
@@ -70,7 +70,7 @@ def test_a_stage_that_serves_all_shops_looks_at_each_first_and_keeps_failures_ap
         return job
 
     jobs = [Job(shop=name) for name in ("a", "bad", "b")]
-    done = plan.advance(jobs, "s", lambda job: job.spent("s", 2.0), look=look, together=lambda: seen.append("all"))
+    done = advance(jobs, "s", lambda job: job.spent("s", 2.0), look=look, together=lambda: seen.append("all"))
     assert seen == ["a", "b", "all"]
     assert [job.state for job in done] == ["running", "set aside", "running"]
     assert done[0].seconds["s"] >= 2.0
@@ -82,7 +82,7 @@ def test_a_shop_removed_during_the_run_is_set_aside_and_the_others_go_on() -> No
             raise Missing("there is no store/shops/gone/snapshots/x")
         return job
 
-    done = plan.advance([Job(shop="gone"), Job(shop="here")], "validate", work)
+    done = advance([Job(shop="gone"), Job(shop="here")], "validate", work)
     assert [job.state for job in done] == ["set aside", "running"]
     assert done[0].reason.startswith("validate: there is no store/shops/gone")
     assert "removed during the run" in done[0].reason
@@ -125,10 +125,10 @@ def test_many_runs_of_single_shops_do_not_make_the_others_due_again(tmp_path: Pa
     store = open_store(str(tmp_path))
     for n, shop in enumerate(["quiet", *["busy"] * 12]):
         started = NOW + timedelta(minutes=n)
-        plan.write_report(store, run=str(n), started=started, finished=started, jobs=[Job(shop=shop)])
+        runs.write_report(store, run=str(n), started=started, finished=started, jobs=[Job(shop=shop)])
     now, there = NOW + timedelta(hours=2), [Shop(name="quiet"), Shop(name="busy")]
-    assert len(plan.reports(store, 5)) == 5
-    past = plan.reports(store, 5, since=plan.horizon(there, now))
+    assert len(runs.reports(store, 5)) == 5
+    past = runs.reports(store, 5, since=runs.horizon(there, now))
     assert [report["run"] for report in past] == [str(n) for n in reversed(range(13))]
     assert plan.due(there, past, now) == []
 
@@ -149,14 +149,14 @@ def test_a_poisoned_shop_leaves_the_others() -> None:
         return job.after("stage", 5, {"rows": 1})
 
     jobs = [Job(shop=name) for name in ("good", "feedless", "buggy")]
-    done = {job.shop: job for job in plan.advance(jobs, "stage", work)}
+    done = {job.shop: job for job in advance(jobs, "stage", work)}
     assert done["good"].state == "running"
     assert done["good"].counts == {"rows": 1}
     assert (done["feedless"].state, done["feedless"].reason) == ("set aside", "stage: no feed; send one")
     assert done["buggy"].state == "set aside"
     assert "ZeroDivisionError" in done["buggy"].reason
     assert "\x1b" not in done["buggy"].reason
-    again = plan.advance(list(done.values()), "next", lambda job: job.after("next", 0, {}))
+    again = advance(list(done.values()), "next", lambda job: job.after("next", 0, {}))
     assert [job.shop for job in again if "next" in job.seconds] == ["good"]
 
 
@@ -165,7 +165,7 @@ def test_a_broken_store_stops_everybody() -> None:
         raise StoreError("unreachable")
 
     with pytest.raises(StoreError):
-        plan.advance([Job(shop="a")], "stage", work)
+        advance([Job(shop="a")], "stage", work)
 
 
 def test_the_same_inputs_make_the_same_key_and_any_other_another() -> None:
@@ -212,11 +212,11 @@ def test_shops_of_about_a_size_share_a_task_whatever_their_digits() -> None:
 )
 def test_a_shop_that_used_up_its_share_is_set_aside_and_told(seconds: int, limits: Limits, said: str) -> None:
     def work(job: Job) -> Job:
-        plan.afford(job, limits if job.shop == "greedy" else Limits(), hour_price=2.0)
+        afford(job, limits if job.shop == "greedy" else Limits(), hour_price=2.0)
         return job
 
     jobs = [Job(shop=name, seconds={"ingest": seconds}) for name in ("greedy", "modest")]
-    greedy, modest = plan.advance(jobs, "validate", work)
+    greedy, modest = advance(jobs, "validate", work)
     assert greedy.state == "set aside"
     assert re.search(said, greedy.reason)
     assert modest.state == "running"

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from pluribus import ingest, plan, publish, releases
+from pluribus import ingest, publish, releases, runs
 from pluribus.errors import ConfigError, Conflict, Missing, PluribusError, ShopError
 from pluribus.fleet import Rates
 from pluribus.store import Store
@@ -154,7 +154,7 @@ def finish(store: Store, made: Plan, n: int, jobs: Sequence[Mapping[str, Any]]) 
 
 def estimate(store: Store, made: Plan, *, fingerprint: str, rates: Rates) -> dict[str, Any]:
     """What a backfill will take, by what the newest runs took: products, embeddings, hours, USD."""
-    reports = plan.reports(store)
+    reports = runs.reports(store)
     jobs = [job for report in reports for job in report["jobs"] if "embedded" in job["counts"]]
     embed_s = sum(job["seconds"].get("embed", 0.0) for job in jobs if job["counts"]["embedded"])
     embedded = sum(job["counts"]["embedded"] for job in jobs)

@@ -13,7 +13,7 @@
             ├── Exists         an object with other bytes is already at this key
             └── Conflict       a compare-and-swap lost: somebody else was first
 
-`ShopError` is caught in one place only (`plan.advance`). Foreign exceptions (boto3, pyarrow, httpx ...) are
+`ShopError` is caught in one place only (`jobs.advance`). Foreign exceptions (boto3, pyarrow, httpx ...) are
 translated by the module that owns the library.
 """
 

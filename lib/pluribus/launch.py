@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pluribus.errors import ConfigError, RunError
-from pluribus.plan import SAID
+from pluribus.jobs import SAID
 from pluribus.store import Store
 
 LINE = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+ \[(?P<task>\d+/(?P<step>\w+)/\S+) \(pid \d+\)\] (?P<said>.*)$")

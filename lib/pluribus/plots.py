@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from pluribus.plan import STAGES
+from pluribus.jobs import STAGES
 from pluribus.records import Score
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 from pluribus.cards import STATES, TROUBLE, layout
 from pluribus.cards.layout import unfailing
-from pluribus.jobs import Job
-from pluribus.plan import STAGES, Batch
+from pluribus.jobs import STAGES, Job
+from pluribus.plan import Batch
 from pluribus.records import Shop
 
 

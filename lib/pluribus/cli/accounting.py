@@ -20,10 +20,10 @@ def ledger(
 ) -> None:
     """What a run cost by shop and stage, and what one shared model saves against one for each shop and use."""
     from pluribus import ledger as book
-    from pluribus import plan
+    from pluribus import runs
 
     rates = context.obj.settings().rates
-    reports = plan.reports(context.obj.open_store())
+    reports = runs.reports(context.obj.open_store())
     found = next((report for report in reports if run in ("", report["run"])), None)
     if found is None:
         raise ConfigError(f"no run {run!r} among the newest {len(reports)}", do="see pluribus runs")

@@ -57,9 +57,9 @@ def evaluate(
 
 def _one_model(beside: Beside) -> None:
     """What the shared model saves, by the newest run that embedded anything."""
-    from pluribus import ledger, plan
+    from pluribus import ledger, runs
 
-    for report in plan.reports(beside.store):
+    for report in runs.reports(beside.store):
         if any(job["counts"].get("embedded") for job in report["jobs"]):
             saved = ledger.saved(report, beside.settings.rates, training_minutes=60)
             row = {name: f"{value:.4g}" if isinstance(value, float) else value for name, value in saved.items()}

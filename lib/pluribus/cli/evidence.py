@@ -92,9 +92,9 @@ class Beside:
 
     def cost(self, shop: str) -> dict[str, Any]:
         """Seconds, bytes and USD of the newest run that measured the shop, by stage."""
-        from pluribus import ledger, plan
+        from pluribus import ledger, runs
 
-        for report in plan.reports(self.store):
+        for report in runs.reports(self.store):
             for job in report["jobs"]:
                 if job["shop"] == shop and "evaluate" in job["seconds"]:
                     usd = ledger.of_job(job, self.settings.rates)

@@ -85,8 +85,8 @@ def cards(
     as_json: RESULTS = False,
 ) -> None:
     """Where the cards of a run are: HTML files, one per task."""
-    from pluribus import launch, plan
+    from pluribus import launch, runs
 
-    newest = plan.reports(context.obj.open_store(), 1)
+    newest = runs.reports(context.obj.open_store(), 1)
     found = launch.cards(launch.datastore(FLOW), run or (newest[0]["run"] if newest else ""))
     answers.answer([{"step": step, "card": str(path)} for step, path in found], as_json, title="cards")

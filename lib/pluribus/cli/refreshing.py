@@ -32,7 +32,7 @@ def refresh(
 ) -> None:
     """Refresh shops: newest catalogs in, published releases out."""
 
-    from pluribus import launch, plan
+    from pluribus import launch, plan, runs
 
     if log not in ("", "json"):
         raise ConfigError(f"--log {log!r}", expected="json, or nothing")
@@ -43,7 +43,7 @@ def refresh(
     if snapshot and (shops in ("all", "due") or "," in shops):
         raise ConfigError("--snapshot belongs to one shop", expected=f"--shops NAME --snapshot {snapshot}")
     settings.model(model or next(iter(settings.models)))
-    past = plan.reports(store, since=plan.horizon(settings.shops.values(), now))
+    past = runs.reports(store, since=runs.horizon(settings.shops.values(), now))
     if not plan.choose(settings.shops, shops, past=past, now=now) and not resume:
         print("no shop is due")
         return
@@ -79,11 +79,11 @@ def refresh(
 @app.command()
 def runs(context: typer.Context, shop: str = "", most: int = 20, as_json: RESULTS = False) -> None:
     """The newest runs, and how each shop came through."""
-    from pluribus import plan
+    from pluribus import runs as kept
 
     rows = [
         {"started": report["started"][:19], "run": report["run"], **answers.job_row(job)}
-        for report in plan.reports(context.obj.open_store(), most)
+        for report in kept.reports(context.obj.open_store(), most)
         for job in report["jobs"]
         if shop in ("", job["shop"])
     ]

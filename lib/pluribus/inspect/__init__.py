@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pluribus import plan
+from pluribus import runs
 from pluribus.errors import ConfigError
 from pluribus.inspect.diffs import Difference, compare
 from pluribus.inspect.lineages import Station, trace
@@ -41,7 +41,7 @@ class Fleet:
         """The newest runs' jobs, newest first: one dict each, with its run and when that started."""
         return [
             {"run": report["run"], "started": report["started"], **job}
-            for report in plan.reports(self.store, most)
+            for report in runs.reports(self.store, most)
             for job in report["jobs"]
             if shop in ("", job["shop"])
         ]
@@ -56,7 +56,7 @@ class Fleet:
 
     def status(self, shops: Mapping[str, Shop] | Sequence[str] = ()) -> Status:
         """How the fleet is doing; without a configuration, of the shops that the store knows."""
-        names = list(shops) or sorted({job["shop"] for report in plan.reports(self.store) for job in report["jobs"]})
+        names = list(shops) or sorted({job["shop"] for report in runs.reports(self.store) for job in report["jobs"]})
         configured = shops if isinstance(shops, Mapping) else {}
         known = {name: configured.get(name) or Shop(name=name) for name in names}
         return look(self.store, known, now=datetime.now(UTC))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from pluribus import plan, releases
+from pluribus import releases, runs
 from pluribus.errors import ShopError
 from pluribus.manifests import Current, moment
 from pluribus.records import Shop
@@ -35,8 +35,8 @@ class Status:
 
 def look(store: Store, shops: Mapping[str, Shop], *, now: datetime, most_trouble: int = 20) -> Status:
     """The status of these shops: one read each, and the newest run reports."""
-    reports = plan.reports(store, since=plan.horizon(shops.values(), now, cadences=2))
-    jobs, refreshed = plan.newest_jobs(reports), plan.newest_jobs(plan.of_feeds(reports))
+    reports = runs.reports(store, since=runs.horizon(shops.values(), now, cadences=2))
+    jobs, refreshed = runs.newest_jobs(reports), runs.newest_jobs(runs.of_feeds(reports))
     with ThreadPoolExecutor(READERS) as pool:
         found = dict(zip(shops, pool.map(lambda name: _current(store, name), shops), strict=True))
     currents = {name: one for name, one in found.items() if isinstance(one, Current)}
