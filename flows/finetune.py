@@ -21,7 +21,7 @@ def names(text):
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
-def numbers(text, kind=float):
+def numbers(text, kind=float, most=float("inf")):
     """The numbers of "1e-4,1e-5". Raises ConfigError."""
     from pluribus.errors import ConfigError
 
@@ -29,8 +29,9 @@ def numbers(text, kind=float):
         found = [kind(part) for part in names(text)]
     except ValueError:
         found = []
-    if not found or not all(0 <= number < float("inf") for number in found):
-        raise ConfigError(f"{text!r} among the options", expected="numbers separated by commas, none below 0")
+    if not found or not all(0 <= number <= most and number < float("inf") for number in found):
+        limit = "" if most == float("inf") else f" or above {most:,}"
+        raise ConfigError(f"{text!r} among the options", expected=f"numbers separated by commas, none below 0{limit}")
     return list(dict.fromkeys(found))
 
 
@@ -85,7 +86,8 @@ class FineTuneFlow(StoreFlow):
             self.store_url, self.prices, self.start_model = config.store, config.prices, config.model(self.model)
             self.folder = self.out or config.models_at
             handover.check_name(self.folder, self.called, self.start_model)
-            rates, seeds, self.shares = numbers(self.lrs), numbers(self.seeds, int), numbers(self.mixes)
+            rates, seeds = numbers(self.lrs), numbers(self.seeds, int, most=2**32 - 1)
+            self.shares = numbers(self.mixes, most=1)
             held = names(self.hold_shops)
             chosen = plan.choose(config.shops, self.shops, past=[], now=self.started)
             shops = list(dict.fromkeys([*(shop.name for shop in chosen), *(config.shop(shop).name for shop in held)]))
@@ -100,7 +102,8 @@ class FineTuneFlow(StoreFlow):
             }
         self.counts = gather.counts(rows)
         said = ", ".join(f"{name} {n:,}" for name, n in self.counts.items())
-        print(f"{jobs.SAID}{len(shops)} shops, model {self.model}: {said}; external: {', '.join(self.external_sets)}")
+        print(f"{jobs.SAID}run {current.run_id}: {len(shops)} shops, model {self.model}: {said}")
+        print(f"{jobs.SAID}external: {', '.join(self.external_sets)}")
         self.candidates = [(0.0, 0), *product(filter(None, rates), seeds)]
         self.next(self.train, foreach="candidates")
 
@@ -172,7 +175,12 @@ class FineTuneFlow(StoreFlow):
                 made_of = {"card": text, "tokenizer": tokenizer}
                 self.file = str(handover.write(Path(self.folder), self.called, start, weights, winner, **made_of))
             facts |= {"run": current.run_id, "started": self.started, "finished": datetime.now(UTC)}
-            facts |= {"winner": winner and winner.name, "reasons": self.choice.reasons, "file": self.file}
+            facts |= {
+                "name": self.called,
+                "winner": winner and winner.name,
+                "reasons": self.choice.reasons,
+                "file": self.file,
+            }
             key = tuning.report(store, self.prefix, facts | {"rows": self.table}, choosing.as_csv(self.table))
         print(f"report {key}")
 

@@ -79,7 +79,8 @@ def test_own_words_give_the_direction_too(atelier: Searcher) -> None:
 @pytest.mark.parametrize(
     "asked",
     [{}, {"more": "darker", "end": "x"}, {"start": "x"}, {"more": "darker", "steps": 0}, {"more": "x" * 999},
-     {"more": "darker", "method": "magic"}, {"more": " "}],
+     {"more": "darker", "method": "magic"}, {"more": " "}, {"start": " ", "end": "black"},
+     {"more": "darker", "length": "longer"}],
 )  # fmt: skip
 def test_nonsense_is_one_line(atelier: Searcher, asked: dict[str, object]) -> None:
     with pytest.raises(ConfigError):

@@ -82,6 +82,32 @@ def test_a_delta_applied_is_what_the_rules_say(
     assert told(found) == told(by_the_rules(old, delta))
 
 
+@settings(max_examples=40, deadline=None)
+@given(delta=MANY.filter(bool), batch=st.sampled_from([1, 5, 100]))
+def test_a_first_delivery_deletes_what_it_brought_before(delta: list[dict[str, Any]], batch: int) -> None:
+    given_in_pieces = pa.Table.from_batches(table(delta).to_batches(batch), PRODUCT)
+    made = tables.scratch(deltas.apply(None, given_in_pieces), PRODUCT)
+    last = {row["product_id"]: place for place, row in enumerate(delta) if row["deleted"] and row["product_id"]}
+    left = [row for place, row in enumerate(delta)
+            if not row["deleted"] and place > last.get(row["product_id"], -1)]  # fmt: skip
+    assert [row["product_id"] for row in made.to_pylist()] == [row["product_id"] for row in left]
+
+
+def test_a_value_for_a_product_that_stands_often_is_held_once() -> None:
+    row = {
+        "title": "mug",
+        "price": 1.0,
+        "images": [],
+        "deleted": False,
+        "defects": None,
+        "extra": {},
+        "product_id": "a",
+    }
+    before, change = table([row] * 40_000), table([row | {"title": "x" * 100_000}])  # 4 GB, were it held for each
+    made = tables.scratch(deltas.apply(before.to_batches(), change), PRODUCT)
+    assert [len(title) for title in made["title"].to_pylist()] == [100_000]
+
+
 def test_products_that_stay_keep_their_order() -> None:
     row = {"title": "mug", "price": 1.0, "images": [], "deleted": False, "defects": None, "extra": {}}
     old = [row | {"product_id": name} for name in "abcd"]

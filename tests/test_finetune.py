@@ -92,6 +92,18 @@ def test_external_sets_are_folders_of_pictures_a_class_in_a_folder_or_a_tar(tmp_
     assert one.value == other.value == 1.0
 
 
+def test_external_sets_of_one_name_are_two_and_broken_pictures_make_no_class(tmp_path: Path) -> None:
+    places = [tmp_path / name / "val" for name in ("a", "b")]
+    for place in places:
+        for word in ("red", "blue"):
+            (place / word).mkdir(parents=True)
+            Image.new("RGB", (40, 30), word).save(place / word / "0.png")
+    assert list(judging.external(list(map(str, places)))) == ["val", str(places[1])]
+    (places[0] / "red" / "0.png").write_bytes(b"no picture")
+    with pytest.raises(ConfigError, match="val has 1 classes of pictures that can be read"):
+        judging.external([str(places[0])])
+
+
 @pytest.mark.parametrize("make", ["nothing", "one class", "text"])
 def test_what_is_no_external_set_is_one_clear_error(tmp_path: Path, make: str) -> None:
     place = tmp_path / "set"
@@ -153,6 +165,8 @@ def test_the_table_is_table_1_with_scores() -> None:
     assert rows[1][""] == "chosen"
     assert list(csv.DictReader(io.StringIO(choosing.as_csv(rows)))) == rows
     assert choosing.markdown(rows).splitlines()[3].startswith("| 1e-4 | 0 | 1 | 2.500 |")
+    others = [judged(rate, 0.9) for rate in (1.5e-4, 2e-4)]
+    assert [row["LR"] for row in choosing.rows(others, None)] == ["1.5e-4", "2e-4"], "candidates can be told apart"
 
 
 # --------------------------------------------------------------------------------------------------------- handover
@@ -169,6 +183,13 @@ def test_what_is_handed_over_is_a_model_like_any_other(tmp_path: Path) -> None:
     one, other, mixed = (towers_torch.read(m).network.text_projection for m in (start, tuned, made))
     assert np.allclose(0.75 * one + 0.25 * other, mixed, atol=1e-3)
     assert encoder.texts(["dress"]).shape == (1, 16)
+    text = file.read_text()
+    assert handover.write(tmp_path / "models", "ours", start, Path(tuned.weights), winner, card="") == file  # again
+    file.write_text("another")
+    with pytest.raises(ConfigError, match="another model 'ours' came into"):
+        handover.write(tmp_path / "models", "ours", start, Path(tuned.weights), winner, card="")
+    file.write_text(text)
+    assert models.register(store, settings._models(str(file.parent))["ours"]), "and its weights are as they were"
 
 
 @pytest.mark.parametrize(
@@ -203,6 +224,9 @@ def test_a_shop_teaches_the_model_and_the_winner_is_a_model(operated: Fleet, tmp
     made = settings._models(str(tmp_path / "models"))["ours"]
     store = open_store(str(tmp_path / "store"))
     assert models.register(store, made)
+    again = operated.run("finetune", "--resume", report["run"], ok=1)
+    assert again.stderr.strip() == f"error: run {report['run']} has ended; see: pluribus cards {report['run']}"
+    assert "choose" in operated.run("cards", report["run"], ok=0).stdout
     assert f"| 3e-5 | 0 | 1 | {tuned['loss']} |" in (tmp_path / "models" / "ours.md").read_text()
 
 
@@ -217,6 +241,8 @@ def table_of(fleet: Fleet, run: str) -> str:
     [
         (["--lrs", "fast"], "'fast' among the options; expected numbers separated by commas, none below 0"),
         (["--shops", "atelier", "--hold-shops", "atelier"], "no product to train on"),
+        (["--mixes", "5"], "'5' among the options; expected numbers separated by commas, none below 0 or above 1"),
+        (["--resume", "7"], "--name beside --resume; expected the options that the run has; leave out"),
     ],
 )
 def test_wrong_options_are_one_line(operated: Fleet, options: list[str], wrong: str) -> None:

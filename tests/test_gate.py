@@ -163,6 +163,15 @@ def test_only_titles_with_a_vector_on_both_shelves_are_asked(drawn: Bench, first
     assert compared[0].n == sum(title in known for title in live.release.titles) < N
 
 
+def test_a_probe_chooses_its_penalty_alike_however_the_rows_are_sorted() -> None:
+    rng = np.random.default_rng(0)
+    truth = np.repeat(np.arange(12), 25)
+    vectors = rng.normal(size=(12, 96))[truth] + 2.2 * rng.normal(size=(300, 96))
+    order = rng.permutation(300)
+    right = [np.mean(probe(vectors[o], truth[o], 12) == truth[o]) for o in (np.arange(300), order)]
+    assert right[0] == pytest.approx(right[1], abs=0.06)
+
+
 def test_a_probe_is_not_asked_what_it_was_taught() -> None:
     """A picture of several products is one picture: labels that mean nothing cannot be learned from it."""
     random = np.random.default_rng(0)

@@ -70,6 +70,31 @@ def test_a_snapshot_holds_rows_pictures_and_the_raw_feed(shop: Shop) -> None:
     assert blue > 200 > 60 > red
 
 
+def test_the_same_catalog_with_its_columns_in_another_order_is_the_same_snapshot(shop: Shop) -> None:
+    shop.deliver("id,title,foo,bar\na,Red,x,y\n")
+    first = shop.ingest()
+    shop.deliver("id,title,bar,foo\na,Red,y,x\n")
+    assert shop.ingest().id == first.id
+
+
+def test_a_snapshot_is_read_again_as_often_as_its_mapping_is_mended(shop: Shop) -> None:
+    shop.deliver("id,title,foo,bar\na,Red,x,y\n")
+    first = shop.ingest()
+    images = Images(source=(str(shop.folder / "pictures"),))
+
+    def again(column: str) -> Snapshot:
+        feed = replace(shop.feed(), columns={"brand": column})
+        return ingest.again(shop.store, first.id, feeds=(feed,), images=images, limits=Limits())
+
+    foo, bar = again("foo"), again("bar")
+    assert [shop.rows(taken)["a"]["brand"] for taken in (foo, bar)] == ["x", "y"]
+    assert first.asof < foo.asof < bar.asof
+    n_entries = len(list(ingest.history(shop.store)))
+    assert again("bar").id == bar.id
+    assert again("foo").id == foo.id
+    assert len(list(ingest.history(shop.store))) == n_entries, "what was read so already is not written again"
+
+
 def test_an_unchanged_delivery_writes_nothing(shop: Shop) -> None:
     first = shop.ingest()
     before = [item.key for item in shop.store.items()]

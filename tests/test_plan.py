@@ -1,6 +1,8 @@
 """Which shops run together, and that one shop's failure stays its own."""
 
+import errno
 import re
+import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,15 @@ NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
 def shops(*names: str, model: str = "mini") -> list[Shop]:
     return [Shop(name=name, model=model) for name in names]
+
+
+def test_a_full_disk_is_said_to_be_one() -> None:
+    def work(_job: Job) -> Job:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    (done,) = advance([Job(shop="a")], "ingest", work)
+    assert (done.state, tempfile.gettempdir() in done.reason) == ("set aside", True)
+    assert "please report" not in done.reason
 
 
 def test_small_shops_share_a_batch_and_large_ones_do_not() -> None:

@@ -55,6 +55,12 @@ def test_nothing_is_left_nothing_is_found(shop: SimpleNamespace) -> None:
     assert not len(ranking.rank(shop, asked(), 5, allowed=nobody, diversity=0.5, collapse=True).places)
 
 
+@pytest.mark.parametrize("diversity", [0.5, 1.0])
+def test_nothing_is_found_twice_however_diverse(shop: SimpleNamespace, diversity: float) -> None:
+    found = ranking.rank(shop, asked(), 20, allowed=None, diversity=diversity, collapse=True).places
+    assert len(set(found.tolist())) == 20
+
+
 def test_k_groups_come_back_however_many_variants_each_has(shop: SimpleNamespace) -> None:
     found = ranking.rank(shop, asked(), 4_000, allowed=None, diversity=0.0, collapse=True)
     assert len(found.places) == 4_000 == len(np.unique(shop.groups[found.places]))

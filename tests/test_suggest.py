@@ -72,6 +72,22 @@ def test_a_log_that_a_spreadsheet_saved_is_read_from_its_first_line(tmp_path: Pa
     assert suggest.read_log(path) == {"red dress": 3.0, "boots": 1.0}
 
 
+def test_spellings_of_one_query_count_together(atelier: Searcher) -> None:
+    for log in ({"Red gown": 100, "red gown": 1, "red boots": 50}, {"red gown": 1, "red boots": 50, "Red gown": 100}):
+        best = suggest.learn(atelier, log).complete("red", 1)
+        assert texts(best) == ["Red gown"]
+
+
+@pytest.mark.parametrize("count", ["inf", "nan", "many"])
+def test_a_log_may_name_its_columns_and_counts_in_numbers(count: str, tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text("query,count\nred dress,3\n")
+    assert suggest.read_log(path) == {"red dress": 3.0}
+    path.write_text(f"query,count\nred dress,3\nboots,{count}\n")
+    with pytest.raises(ConfigError, match="after 1 queries: could not"):
+        suggest.read_log(path)
+
+
 def test_accents_case_and_a_trailing_space_are_understood(atelier: Searcher) -> None:
     learned = suggest.learn(atelier, {"Café chair": 5, "cafeteria": 9})
     assert texts(learned.complete("CAFE", 2)) == ["cafeteria", "Café chair"]

@@ -17,7 +17,7 @@ from test_models import TINY, TITLES, jpeg, pictures, random_model
 
 from pluribus import models
 from pluribus.errors import ModelError
-from pluribus.models import encoders, towers_openvino, towers_torch
+from pluribus.models import encoders, towers_openvino, towers_torch, weights
 from pluribus.records import Model
 from pluribus.store import Store, open_store
 
@@ -115,6 +115,17 @@ def test_towers_compute_in_half_precision_as_gpus_do(tiny: Model) -> None:
     assert found.keys() == wanted.keys()
     for name, gradient in wanted.items():
         torch.testing.assert_close(found[name], gradient, atol=1e-4, rtol=1e-3)
+
+
+def test_weights_are_the_same_file_whenever_they_are_written(tiny: Model, tmp_path: Path) -> None:
+    encoder = towers_torch.read(tiny)
+    notes = {letter: letter for letter in "hgfedcba"}
+    digests = {towers_torch.save(encoder, tmp_path / f"{i}.safetensors", **notes) for i in range(3)}
+    assert len(digests) == 1
+    with (tmp_path / "0.safetensors").open("rb") as file:
+        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+    assert list(header["__metadata__"]) == sorted([*notes, "golden"])
+    assert weights.metadata(tmp_path / "0.safetensors").keys() == {*notes, "golden"}
 
 
 def test_threads_share_an_encoder(tiny: Model, store: Store) -> None:

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from pluribus import classify, compare, explain, plots, search
 from pluribus.cards.galleries import Row, Tile, gallery
 from pluribus.cli import app
+from pluribus.errors import ConfigError
 from pluribus.search import Searcher
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
@@ -61,6 +62,24 @@ def test_classify_and_tag_say_what_the_library_says(run: Any, atelier: Searcher,
     tree.write_text("Clothing > Dresses\nClothing > T-Shirts\nShoes > Boots\n")
     guess = run("classify", "atelier", first, "--taxonomy", str(tree), "--sure", "0.4")
     assert guess["path"] == classify.descend(atelier, classify.Taxonomy.read(tree), product_id=first, sure=0.4).path
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--text", "red dress", "--picture", "x.png"], ["--labels", "a,b", "--taxonomy", "t.csv"],
+     ["--suspicious", "--labels", "a,b"], ["AT-1020", "--agreement"]],
+)  # fmt: skip
+def test_of_two_questions_none_is_ignored(run: Any, options: list[str]) -> None:
+    with pytest.raises(ConfigError, match="expected one of them"):
+        run("classify", "atelier", *options)
+
+
+@pytest.mark.parametrize(
+    "verb", [["quarantine", "hearth", "--reason", "NOPE"], ["classify", "atelier", "--labels", ","]]
+)
+def test_what_means_nothing_is_one_line(run: Any, verb: list[str]) -> None:
+    with pytest.raises(ConfigError, match=r"expected (one of|names)"):
+        run(*verb)
 
 
 def test_a_product_without_a_picture_is_explained_by_words(run: Any, atelier: Searcher, tmp_path: Path) -> None:

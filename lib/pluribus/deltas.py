@@ -27,10 +27,14 @@ VALUES = [name for name in PRODUCT.names if name not in ("row", "product_id", "d
 #: A map as Arrow can count it.
 PAIRS = pa.list_(pa.struct([pa.field("key", pa.string(), nullable=False), pa.field("value", pa.string())]))
 
+#: The last time that a delta deletes each product.
+GONE = """
+    select product_id, max(row) as last from delta where deleted and product_id is not null group by product_id"""
+
 #: A delta carries a column when any of its rows has a value there; what it does not carry stays as it was.
 CHANGED = """
     with first as (select * from old qualify row_number() over (partition by product_id order by row) = 1),
-    gone as (select product_id, max(row) as last from delta where deleted group by product_id),
+    gone as ({gone}),
     merged as (
         select delta.row, delta.product_id, {columns}, delta.deleted,
             list_concat(coalesce(delta.defects, []), list_filter(coalesce(first.defects, []), lambda code:
@@ -54,14 +58,19 @@ def apply(
     columns (`Feed.own`) for whose row it is. A product that is given values and then deleted is deleted.
     """
     n_rows = 0
-    for batch in _there(delta.to_batches()) if old is None else _changed(iter(old), delta, own):
+    for batch in _there(delta) if old is None else _changed(iter(old), delta, own):
         yield _numbered(batch, n_rows)
         n_rows += batch.num_rows
 
 
-def _there(delta: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """The rows of a first delivery, without a query: its sort would hold them all."""
-    return (batch.filter(pc.invert(batch["deleted"])) for batch in delta)
+def _there(delta: pa.Table) -> Iterator[pa.RecordBatch]:
+    """The rows of a first delivery, batch by batch: a sort would hold them all."""
+    gone = tables.query(GONE, delta=delta.select(["row", "product_id", "deleted"]))
+    ids, last = gone["product_id"], tables.one_piece(gone["last"])
+    for batch in delta.to_batches():
+        after = last.take(pc.index_in(batch["product_id"], value_set=ids))
+        stays = pc.or_kleene(after.is_null(), pc.greater(batch["row"], after))
+        yield batch.filter(pc.and_(stays, pc.invert(batch["deleted"])))
 
 
 def _changed(old: Iterator[pa.RecordBatch], delta: pa.Table, own: Collection[str]) -> Iterator[pa.RecordBatch]:
@@ -82,7 +91,7 @@ def _changed(old: Iterator[pa.RecordBatch], delta: pa.Table, own: Collection[str
     rest = pa.concat_tables([change.left(), rest])
     if rest.num_rows:
         columns = ", ".join(f"{'delta' if name in carried else 'first'}.{name} as {name}" for name in VALUES)
-        sql = CHANGED.format(columns=columns, names=", ".join(PRODUCT.names))
+        sql = CHANGED.format(gone=GONE, columns=columns, names=", ".join(PRODUCT.names))
         told = {"own": list(own), "carried": sorted(carried)}
         yield from tables.stream(sql, told, old=pa.concat_tables(named), delta=rest)
 
@@ -104,13 +113,16 @@ class _Change:
         at = pc.index_in(piece["product_id"], value_set=self._ids)
         if at.null_count == len(at):
             return piece
+        kept = self._first(tables.one_piece(at))
+        if kept is not None:
+            piece, at = piece.filter(kept), at.filter(kept)
         told = at.is_valid()
         changed = {name: pc.if_else(told, new.take(at), piece[name]) for name, new in self._new.items()}
         if _says(self._defects) or _says(piece["defects"]):
             changed["defects"] = self._still(piece["defects"], at)
         for name, column in changed.items():
             piece = piece.set_column(piece.schema.get_field_index(name), PRODUCT.field(name), column)
-        return self._first(piece, told, tables.one_piece(at.drop_null()))
+        return piece
 
     def _still(self, before: pa.ChunkedArray, at: pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
         """What is wrong with rows once they are changed: what the delta brings, and what it does not mend."""
@@ -123,17 +135,19 @@ class _Change:
             found.append([*(new or ()), *(c for c in kept if c not in (new or ()))] or None)
         return pa.array(found, before.type)
 
-    def _first(self, piece: pa.Table, told: pa.ChunkedArray, at: pa.Array) -> pa.Table:
-        places = np.frombuffer(at.buffers()[1], np.int32, len(at), 4 * at.offset)
+    def _first(self, at: pa.Array) -> pa.BooleanArray | None:
+        """Which rows are not a product's second; None where all are the first."""
+        told = tables.bits(at.is_valid())
+        places = np.frombuffer(at.buffers()[1], np.int32, len(at), 4 * at.offset)[told]
         again = self._seen[places]
         order = np.argsort(places, kind="stable")  # np.unique would import numpy.ma, 0.06 s
         again[order[1:][np.diff(places[order]) == 0]] = True
         self._seen[places] = True
         if not again.any():
-            return piece
-        kept = np.ones(piece.num_rows, bool)
-        kept[np.flatnonzero(tables.bits(tables.one_piece(told)))[again]] = False
-        return piece.filter(tables.flags(kept))
+            return None
+        kept = np.ones(len(at), bool)
+        kept[np.flatnonzero(told)[again]] = False
+        return tables.flags(kept)
 
     def left(self) -> pa.Table:
         """The rows whose products were not there to be changed."""

@@ -24,7 +24,7 @@ import pyarrow.compute as pc
 from pluribus import deltas, pictures, tables
 from pluribus import feeds as formats
 from pluribus import images as decoders
-from pluribus.errors import CatalogRejected, FeedError, Missing, check_owner
+from pluribus.errors import CatalogRejected, Exists, FeedError, Missing, check_owner
 from pluribus.records import Feed, Images, Limits, Snapshot
 from pluribus.schemas import PRODUCT, SNAPSHOT
 from pluribus.store import Store, open_store
@@ -55,7 +55,9 @@ JOIN_PICTURES = f"""
 
 LINES = """
     select sha256(to_json(content)::varchar) as line from (
-        select * exclude (row, picture_faults) from rows) as content order by line"""
+        select * exclude (row, picture_faults) replace (
+            if(cardinality(extra) > 1, map_from_entries(list_sort(map_entries(extra))), extra) as extra)
+        from rows) as content order by line"""
 
 
 @dataclass(frozen=True)
@@ -301,9 +303,26 @@ def _keep(store: Store, snapshot: Snapshot, rows: Path, last: Snapshot | None) -
     if not any(store.items(rows_key(snapshot.id))):
         store.create(rows_key(snapshot.id), rows, given=True)
         snapshot = replace(snapshot, size_bytes=snapshot.size_bytes + rows.stat().st_size)
-    diary = f"snapshots/log/{snapshot.asof}.json"
+    moment = snapshot.asof
     if last is not None and last.id == snapshot.id:
         snapshot = replace(snapshot, asof=last.asof)
-    if last is None or (last.id, last.feed_key, last.ledger) != (snapshot.id, snapshot.feed_key, snapshot.ledger):
-        store.create(diary, json.dumps(asdict(snapshot)).encode())
+    while last is None or not _alike(last, snapshot):
+        try:
+            store.create(_diary(moment), json.dumps(asdict(snapshot)).encode())
+            break
+        except Exists:  # read once more before (`again`), now by another mapping: the same, or still newer
+            last = replace(_entry(store, _diary(moment)), fetched=snapshot.fetched, size_bytes=snapshot.size_bytes)
+            if _alike(last, snapshot):
+                return last
+            later = (datetime.fromisoformat(moment) + timedelta(microseconds=1)).isoformat()
+            snapshot = replace(snapshot, asof=later) if snapshot.asof == moment else snapshot
+            moment = later
     return snapshot
+
+
+def _diary(moment: str) -> str:
+    return f"snapshots/log/{moment}.json"
+
+
+def _alike(one: Snapshot, other: Snapshot) -> bool:
+    return (one.id, one.feed_key, one.ledger) == (other.id, other.feed_key, other.ledger)

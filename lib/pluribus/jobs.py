@@ -3,7 +3,9 @@
 Every step reads it, and many have nothing else to do: it imports nothing heavy.
 """
 
+import errno
 import json
+import tempfile
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from pluribus.records import Limits
 
 STAGES = ("ingest", "validate", "embed", "build", "evaluate", "publish")
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 SAID = "» "  # begins every line that a step means for people; `launch` shows those and hides Metaflow's
 
 State = Literal["running", "unchanged", "published", "beside", "superseded", "held", "failed gate", "set aside"]
@@ -112,9 +115,16 @@ def _one(job: Job, stage: str, work: Callable[[Job], Job]) -> Job:
     except PluribusError:
         raise
     except Exception as error:  # noqa: BLE001 - a bug met by one shop must not cost the others their refresh
+        if getattr(error, "errno", None) in NO_ROOM:
+            room = f"{type(error).__name__}: {error}; give this machine's TMPDIR ({tempfile.gettempdir()}) more room"
+            return _spent(replace(job, state="set aside", reason=f"{stage}: {room}"), stage, began)
         traceback.print_exc()
         reason = f"{stage}: internal error {type(error).__name__}: {printable(str(error), 300)}; please report it"
         done = replace(job, state="set aside", reason=reason)
+    return _spent(done, stage, began)
+
+
+def _spent(done: Job, stage: str, began: float) -> Job:
     seconds = done.seconds.get(stage, 0.0) + time.perf_counter() - began
     return replace(done, seconds=done.seconds | {stage: round(seconds, 3)})
 

@@ -81,6 +81,9 @@ def datastore(flow: Path) -> Path:
     return Path(os.environ.get("METAFLOW_DATASTORE_SYSROOT_LOCAL", str(flow.parents[1]))).absolute()
 
 
+FLOWS = ("RefreshFlow", "FineTuneFlow", "BenchmarkFlow")
+
+
 def cards(root: Path, run: str, flow: str = "RefreshFlow") -> list[tuple[str, Path]]:
     """The cards of a run in Metaflow's local datastore: (step, HTML file)."""
     steps = root / ".metaflow" / "mf.cards" / flow / "runs" / run / "steps"

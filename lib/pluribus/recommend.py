@@ -1,5 +1,6 @@
 """Recommend: what is like a product, or like a picture, in a shop's live release."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -45,12 +46,12 @@ def _like(row: dict[str, Any], same_category: bool, price_within: float | None) 
     if same_category:
         if not row["category"]:
             raise ConfigError(f"product {row['product_id']!r:.80} has no category", do="ask without same_category")
-        limits.append(Filter("category", "=", row["category"]))
+        limits.append(Filter("category", "==", row["category"]))
     if price_within is not None:
         price = row["price"] if row["sale_price"] is None else row["sale_price"]
-        if price is None or price_within < 0:
+        if price is None or not 0 <= price_within < math.inf:
             raise ConfigError(f"price {price} of {row['product_id']!r:.80} within {price_within}",
                               expected="a product with a price, and a share of 0 or more")  # fmt: skip
-        limits += [Filter("price", ">=", repr(price * (1 - price_within))),
-                   Filter("price", "<=", repr(price * (1 + price_within)))]  # fmt: skip
+        limits += [Filter("price", sign, repr(round(price * share, 9)))
+                   for sign, share in ((">=", 1 - price_within), ("<=", 1 + price_within))]  # fmt: skip
     return limits

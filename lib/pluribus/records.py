@@ -45,7 +45,7 @@ class Images:
 
     __pydantic_config__: ClassVar[dict[str, Any]] = FORBID_UNKNOWN
     source: tuple[str, ...] = ()  # folders, tars, zips, s3:// prefixes; http(s) references need none
-    path: str = ""  # for feeds without picture column: "{product_id}.jpg"
+    path: str = ""  # for feeds without picture column: "{product_id}.jpg"; what a delta builds upon keeps what it had
     per_product: Count = 8  # further pictures of a product are left out
     side_px: Annotated[int, Ge(32), Le(2048)] = 256  # shorter side of the pictures we keep
     least_px: Count = 16  # a shorter side below this is no picture

@@ -10,6 +10,7 @@ nearer to what was just looked at comes first.
 """
 
 import csv
+import math
 import unicodedata
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
@@ -100,7 +101,10 @@ def learn(shop: Searcher, log: Mapping[str, float] | None = None) -> Suggester:
     total = sum(weights.values()) or 1.0
     popularity = {key: weight / total for key, weight in weights.items()}
     if log:
-        asked = {_key(query): (query, count) for query, count in log.items() if _fits(query) and count > 0}
+        asked: dict[str, tuple[str, float]] = {}
+        for query, count in sorted(log.items(), key=lambda item: item[1]):  # of its spellings the most usual comes last
+            if _fits(query) and count > 0:
+                asked[_key(query)] = (query, asked.get(_key(query), ("", 0.0))[1] + count)
         whole = sum(count for _, count in asked.values()) or 1.0
         popularity = {key: (1 - LOG_SHARE) * share for key, share in popularity.items()}
         for key, (query, count) in asked.items():
@@ -111,17 +115,23 @@ def learn(shop: Searcher, log: Mapping[str, float] | None = None) -> Suggester:
 
 
 def read_log(path: Path) -> dict[str, float]:
-    """A query log, CSV lines of query,count. Raises ConfigError naming the line that is neither."""
+    """A query log, CSV lines of query,count, which may be said above them. Raises ConfigError for other lines."""
     counts: dict[str, float] = {}
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             for row in csv.reader(file):
-                if row:
+                if row and (counts or row != ["query", "count"]):
                     query, count = row
-                    counts[query] = counts.get(query, 0.0) + float(count)
+                    counts[query] = counts.get(query, 0.0) + _finite(count)
     except (OSError, ValueError, csv.Error) as error:
         raise ConfigError(f"query log {path}, after {len(counts)} queries: {error}", expected="query,count") from None
     return counts
+
+
+def _finite(count: str) -> float:
+    if not math.isfinite(number := float(count)):
+        raise ValueError(f"could not count {count!r}")
+    return number
 
 
 _Behind = dict[str, tuple[str, Kind, list[int]]]  # key -> its spelling, its kind, the products behind it

@@ -50,9 +50,10 @@ def unmeasured(of: Set, model: str, why: str) -> list[Row]:
 
 def _shop(encoder: Encoder, store: Store, of: Set, model: Model) -> list[Row]:
     """Both tables of a shop's accepted products that have a title and a picture; of several pictures the first."""
-    own = store.within(f"shops/{of.name}")
-    release = releases.open_release(own, shop=of.name, release=of.release)
-    rows = gather.examples(release.path("products.parquet"), shop=of.name, model=model)
+    shop = of.place.removeprefix("shop:")  # a set beside it may have the same name
+    own = store.within(f"shops/{shop}")
+    release = releases.open_release(own, shop=shop, release=of.release)
+    rows = gather.examples(release.path("products.parquet"), shop=shop, model=model)
     if not rows.num_rows:
         return unmeasured(of, model.name, "no product has a title and a picture")
     why = ""
@@ -60,6 +61,8 @@ def _shop(encoder: Encoder, store: Store, of: Set, model: Model) -> list[Row]:
         rows = gather.divide(rows)
     except ConfigError as error:
         why = str(error)
+    if rows.num_rows > of.n:
+        of = replace(of, note=f"{of.n:,} of {rows.num_rows:,} products drawn")
     rows = rows.take(np.sort(np.random.default_rng(0).permutation(rows.num_rows)[: of.n]))
     first = [contents[0] for contents in rows["pictures"].to_pylist()]
     seen = judging.picture_vectors(encoder, own, first)

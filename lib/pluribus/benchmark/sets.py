@@ -112,7 +112,8 @@ def table(store: Store, place: str, most: int) -> Set:
             f"{place} names {len(rows):,} pictures, and {len(found):,} of {len(drawn):,} looked for lie beside it",
             expected=f"2 classes of {texts.LABEL_LEAST} pictures or more, in its folder or in images/",
         )
-    note = "; ".join(f"{n:,} {what} left out" for what, n in said.items() if n)
+    few = [f"{len(drawn):,} of {len(kept):,} pictures drawn"] if len(drawn) < len(kept) else []
+    note = "; ".join(few + [f"{n:,} {what} left out" for what, n in said.items() if n])
     of = Set(kind="csv", name=like or Path(place).stem, like=like, place=f"csv:{place}", note=note)
     return _kept(store, of, pa.Table.from_pylist(found, schema=judging.LABELLED), most)
 

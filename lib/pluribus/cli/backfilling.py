@@ -94,7 +94,7 @@ def swap(
     done = back or made.id
     answers.answer([asdict(one) for one in ends], as_json, title=f"swap {done}")
     lost = [one for one in ends if one.state not in ("published", "already", "unchanged", "back", "left alone")]
-    if not as_json and not back:
+    if not as_json and not back and any(one.state == "published" for one in ends):
         print(f"take it back with: pluribus swap --back {done}")
         print(f'keep it with model = "{model}" in the configuration: the next refresh goes by that')
     if lost:

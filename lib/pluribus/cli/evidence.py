@@ -28,14 +28,15 @@ class Beside:
 
     def of(self, shop: str, release: str) -> dict[str, Any]:
         """Every part by name, and as "not_measured" why the others could not be measured."""
-        parts: dict[str, Callable[[str], Any]] = {
+        parts: dict[str, Callable[[str, str], Any]] = {
             "graded relevance": self.relevance, "demand": self.demand, "apart": self.apart, "cost": self.cost,
         }  # fmt: skip
         found: dict[str, Any] = {"release": self.release(shop, release)}
         why_not: dict[str, str] = {}
+        past = "" if found["release"]["live"] else release
         for name, measure in parts.items():
             try:
-                found[name] = measure(shop)
+                found[name] = measure(shop, past)
             except PluribusError as error:
                 why_not[name] = str(error)
         return found | {"not_measured": why_not}
@@ -49,17 +50,16 @@ class Beside:
         now = releases.current(own, shop=shop)
         return found | {"live": bool(now and now.release == release)}
 
-    def relevance(self, shop: str, judgements: str = "") -> list[dict[str, object]]:
-        """How well search ranks what people judged: the shop's own file, or another."""
+    def relevance(self, shop: str, past: str = "") -> list[dict[str, object]]:
+        """How well search ranks what people judged: the shop's own file."""
         from pluribus import relevance, search
         from pluribus.feeds import logs
 
-        place = judgements or self._evidence(shop, "judgements")
-        opened = search.open(self.store, shop)
-        rated = logs.judgements(_local(place), limits=self.settings.shop(shop).limits)
+        rated = logs.judgements(_local(self._evidence(shop, "judgements")), limits=self.settings.shop(shop).limits)
+        opened = search.open(self.store, shop, past or None)
         return relevance.measure(opened, relevance.known(rated, opened.places))
 
-    def demand(self, shop: str) -> dict[str, Any]:
+    def demand(self, shop: str, _past: str = "") -> dict[str, Any]:
         """The law and the head of a shop's log."""
         from pluribus import tails
         from pluribus.feeds import logs
@@ -70,11 +70,11 @@ class Beside:
         return {"column": found.column, "events": found.counts.total(), "items": len(found.counts),
                 "half": tails.half(counts), "head": tails.head(counts), "fit": law}  # fmt: skip
 
-    def apart(self, shop: str) -> list[dict[str, Any]]:
+    def apart(self, shop: str, past: str = "") -> list[dict[str, Any]]:
         """How far a shop's categories and brands are from all other shops'. Raises ReleaseError."""
         from pluribus import tails
 
-        own = self.catalog(shop)
+        own = self._catalog(shop, past) if past else self.catalog(shop)
         if own is None:
             raise ReleaseError(f"nothing is live of {shop}")
         pools = {name: Counter[str]() for name in FIELDS}
@@ -90,13 +90,13 @@ class Beside:
                     pools[name].update(counts)
         return [{"of": name, "shops": shops, **asdict(tails.divergence(own[name], pools[name]))} for name in FIELDS]
 
-    def cost(self, shop: str) -> dict[str, Any]:
-        """Seconds, bytes and USD of the newest run that measured the shop, by stage."""
+    def cost(self, shop: str, past: str = "") -> dict[str, Any]:
+        """Seconds, bytes and USD of the newest run that measured the shop (a release of the `past`), by stage."""
         from pluribus import ledger, runs
 
         for report in runs.reports(self.store):
             for job in report["jobs"]:
-                if job["shop"] == shop and "evaluate" in job["seconds"]:
+                if job["shop"] == shop and "evaluate" in job["seconds"] and past in ("", job.get("release")):
                     usd = ledger.of_job(job, self.settings.rates)
                     counts = {name: job["counts"].get(name, 0) for name in ("accepted", "embedded")}
                     return {"run": report["run"], "seconds": job["seconds"], "bytes": job["size_bytes"], "usd": usd,
@@ -105,17 +105,20 @@ class Beside:
 
     def catalog(self, shop: str) -> Catalog | None:
         """The products of each category and brand of a live release; None where nothing is live."""
-        from pluribus import releases, tables
+        from pluribus import releases
 
         if shop not in self._catalogs:
-            own = self.store.within(f"shops/{shop}")
-            if releases.current(own, shop=shop) is None:
+            if releases.current(self.store.within(f"shops/{shop}"), shop=shop) is None:
                 return None
-            rows = tables.read(releases.open_release(own, shop=shop).path("products.parquet"), columns=list(FIELDS))
-            self._catalogs[shop] = {
-                name: Counter(_plain(value) for value in rows[name].to_pylist() if value) for name in FIELDS
-            }
+            self._catalogs[shop] = self._catalog(shop)
         return self._catalogs[shop]
+
+    def _catalog(self, shop: str, release: str = "") -> Catalog:
+        from pluribus import releases, tables
+
+        opened = releases.open_release(self.store.within(f"shops/{shop}"), shop=shop, release=release or None)
+        rows = tables.read(opened.path("products.parquet"), columns=list(FIELDS))
+        return {name: Counter(_plain(value) for value in rows[name].to_pylist() if value) for name in FIELDS}
 
     def _evidence(self, shop: str, name: str) -> str:
         place: str = getattr(self.settings.shop(shop).evidence, name)

@@ -130,7 +130,7 @@ def duplicates(
     shop: str,
     other: Annotated[str, typer.Option(help="compare with this shop (for the operator of both)")] = "",
     least: Annotated[float, typer.Option(min=0, max=1, help="least likeness")] = 0.9,
-    most: int = 50,
+    most: Annotated[int, typer.Option(min=1, help="how many pairs")] = 50,
     page: PAGE = None,
     open_page: OPEN = False,
     as_json: RESULTS = False,
@@ -164,7 +164,7 @@ def _limits(filters: Sequence[str], brand: Sequence[str], category: str, availab
         *filters,
         *(Filter("brand", "=", name) for name in brand),
         *([Filter("category", "^=", category)] if category else []),
-        *([Filter("availability", "=", "in_stock")] if available else []),
+        *([Filter("availability", "==", "in_stock")] if available else []),
     ]
 
 

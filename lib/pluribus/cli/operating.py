@@ -8,6 +8,7 @@ import typer
 
 from pluribus import answers
 from pluribus.cli.context import FLOW, RESULTS, app
+from pluribus.errors import ConfigError
 
 
 @app.command()
@@ -87,6 +88,9 @@ def cards(
     """Where the cards of a run are: HTML files, one per task."""
     from pluribus import launch, runs
 
-    newest = runs.reports(context.obj.open_store(), 1)
-    found = launch.cards(launch.datastore(FLOW), run or (newest[0]["run"] if newest else ""))
+    newest = [] if run else runs.reports(context.obj.open_store(), 1)
+    asked = run or (newest[0]["run"] if newest else "")
+    found = [card for flow in launch.FLOWS for card in launch.cards(launch.datastore(FLOW), asked, flow)]
+    if run and not found:
+        raise ConfigError(f"no cards of run {run!r} on this machine", do="see: pluribus runs")
     answers.answer([{"step": step, "card": str(path)} for step, path in found], as_json, title="cards")

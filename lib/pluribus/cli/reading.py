@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict
+from typing import Annotated
 
 import typer
 
@@ -24,7 +25,7 @@ def shops(context: typer.Context, as_json: RESULTS = False) -> None:
         rows.append(
             {
                 "shop": shop.name,
-                "model": shop.model,
+                "model": facts.get("model", shop.model),
                 "products": facts.get("products", 0),
                 "release": live.release if live else "",
                 "live since": live.at[:19] if live else "never published",
@@ -70,12 +71,21 @@ def products(context: typer.Context, shop: str, product_id: list[str], as_json: 
 
 
 @app.command()
-def quarantine(context: typer.Context, shop: str, reason: str = "", most: int = 50, as_json: RESULTS = False) -> None:
+def quarantine(
+    context: typer.Context,
+    shop: str,
+    reason: str = "",
+    most: Annotated[int, typer.Option(min=0, help="how many rows")] = 50,
+    as_json: RESULTS = False,
+) -> None:
     """The rows of a shop's newest snapshot that were refused, with every reason."""
     from pluribus import tables, validate
 
     store = context.obj.shop_store(shop)
     report, path = validate.newest(store)
+    if reason and reason not in report["reasons"]:
+        raise ConfigError(f"no row was refused for {reason!r:.40}",
+                          expected=f"one of {', '.join(report['reasons']) or 'none: all were accepted'}")  # fmt: skip
     sql = """select row, product_id, title, price, reasons, picture_faults, extra from rows
              where $reason = '' or list_contains(reasons, $reason) order by row limit $most"""
     found = tables.query(sql, {"reason": reason, "most": most}, rows=path).to_pylist()

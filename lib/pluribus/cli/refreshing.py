@@ -77,7 +77,12 @@ def refresh(
 
 
 @app.command()
-def runs(context: typer.Context, shop: str = "", most: int = 20, as_json: RESULTS = False) -> None:
+def runs(
+    context: typer.Context,
+    shop: str = "",
+    most: Annotated[int, typer.Option(min=1, help="how many runs")] = 20,
+    as_json: RESULTS = False,
+) -> None:
     """The newest runs, and how each shop came through."""
     from pluribus import runs as kept
 

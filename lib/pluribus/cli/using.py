@@ -94,7 +94,7 @@ def classify(
     picture: PICTURE = None,
     text: Annotated[str, typer.Option(help="a text of your own, in place of a product")] = "",
     sure: SURE = 0.5,
-    k: Annotated[int, typer.Option("-k", help="how many")] = 5,
+    k: Annotated[int, typer.Option("-k", min=1, help="how many")] = 5,
     suspicious: Annotated[bool, typer.Option("--suspicious", help="list products that look misplaced")] = False,
     agreement: Annotated[bool, typer.Option("--agreement", help="compare with the shop's own categories")] = False,
     as_json: RESULTS = False,
@@ -102,9 +102,12 @@ def classify(
     """Which label is it? Of a product, a picture or a text; or how good the shop's own categories are."""
     from pluribus import classify as uses
 
+    _one_of(**{"--labels": labels, "--taxonomy": taxonomy, "--suspicious": suspicious, "--agreement": agreement})
+    _one_of(**{"a product": product_id, "--text": text, "--picture": picture, "--suspicious": suspicious,
+               "--agreement": agreement})  # fmt: skip
     opened = _open(context, shop)
     if suspicious:
-        found = [asdict(one) for one in uses.suspects(opened, most=max(1, k))]
+        found = [asdict(one) for one in uses.suspects(opened, most=k)]
         answers.answer(_rounded(found), as_json, title=f"{shop}: products that look misplaced")
         return
     if agreement:
@@ -176,6 +179,7 @@ def explain(
     if text and product_id:
         why = uses.why(opened, text, product_id)
         told["why"] = {"score": why.hit.score, "rank": why.rank, **why.hit.parts, "words": dict(why.words)}
+        lost = [(f"without {word!r}", share) for word, share in why.words]
     wanted = picture or png or (html and (not product_id or uses.pictured(opened, product_id)))
     heat = uses.heat(opened, text, method=method, cover=cover, **asked) if text and wanted else None
     if heat:
@@ -192,8 +196,15 @@ def explain(
     answers.table(f"{shop}: the words nearest to {product_id or picture}", told["concepts"])
     if "why" in told:
         rank = told["why"].pop("rank")
-        words = told["why"].pop("words")
-        answers.table(f"{text}: rank {rank or 'beyond 1,000'}", _rounded([told["why"] | words]))
+        del told["why"]["words"]
+        answers.table(f"{text}: rank {rank or 'beyond 1,000'}", _rounded([told["why"] | dict(lost)]))
+
+
+def _one_of(**options: object) -> None:
+    """Raises ConfigError where two of these were given: one would be ignored."""
+    given = [name for name, value in options.items() if value]
+    if len(given) > 1:
+        raise ConfigError(" and ".join(given), expected="one of them")
 
 
 @app.command("map")
@@ -238,7 +249,10 @@ def _labels(opened: Any, labels: str) -> list[str]:
     """What was asked for, or the shop's own categories."""
     from pluribus import texts
 
-    return [label for label in labels.split(",") if label.strip()] or sorted(set(texts.classes(opened.products)) - {""})
+    named = [label for label in labels.split(",") if label.strip()]
+    if labels and not named:
+        raise ConfigError(f"labels {labels!r:.40}", expected="names separated by commas")
+    return named or sorted(set(texts.classes(opened.products)) - {""})
 
 
 def _named(product: dict[str, Any]) -> dict[str, Any]:

@@ -78,6 +78,8 @@ def walk(
         raise ConfigError(f"method {method!r:.40}", expected=f"one of {', '.join(METHODS)}")
     [place] = shop.rows([product_id])
     row = shop.get([product_id])[0]
+    if more and length:
+        raise ConfigError(f"more {more!r:.40} and length {length!r:.40}", expected="one of them")
     asked, start_texts, end_texts = prompts(row, more=more or length, start=start, end=end)
     array, members = _array(shop, place, row["category"] if same_category else None)
     texts = shop.encoder.texts([*start_texts, *end_texts])

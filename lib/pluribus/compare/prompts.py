@@ -49,11 +49,11 @@ def prompts(
     for said in (more, start, end):
         if len(said) > MOST_CHARS:
             raise ConfigError(f"{len(said):,} characters of direction", expected=f"at most {MOST_CHARS}")
+        if said and not said.strip():
+            raise ConfigError("a blank direction", expected=f"one of {', '.join(ATTRIBUTES)}, or any word")
     if not more:
         return f"{start} → {end}", [start], [end]
     word, kind = " ".join(more.lower().split()), kind_of(row)
-    if not word:
-        raise ConfigError("a blank direction", expected=f"one of {', '.join(ATTRIBUTES)}, or any word")
     known = ATTRIBUTES.get(word)
     if known is None:
         return word, [kind], [f"{word.removeprefix('more ')} {kind}"]

@@ -66,24 +66,24 @@ def label_vectors(exam: Exam, labels: list[str], templates: tuple[str, ...]) -> 
 def probe(vectors: np.ndarray, truth: np.ndarray, n_classes: int, seed: int = 0) -> np.ndarray:
     """What a linear classifier says of each case that it was not taught: classes [m], by 5 folds.
 
-    Equal vectors (a picture of several products) are in the same fold. The penalty is the one that does best inside
-    each fold's own teaching half. Raises Unmeasured where folds would have one vector at most.
+    Equal vectors (a picture of several products) are in the same fold. The penalty is the one that does best on
+    a fifth of what teaches, drawn and kept apart. Raises Unmeasured where folds would have one vector at most.
     """
     place: dict[bytes, int] = {}
     of = np.array([place.setdefault(vector.tobytes(), len(place)) for vector in vectors], dtype=np.int64)
     if len(place) < 2 * FOLDS:
         raise Unmeasured(f"{len(place)} different pictures, and {2 * FOLDS} are needed to teach and ask")
-    fold = (np.random.default_rng(seed).permutation(len(place)) % FOLDS)[of]
+    rng = np.random.default_rng(seed)
+    fold = (rng.permutation(len(place)) % FOLDS)[of]
     wanted = np.eye(n_classes)[truth]
     said = np.zeros(len(truth), dtype=np.int64)
     for held in range(FOLDS):
         taught, asked = np.flatnonzero(fold != held), np.flatnonzero(fold == held)
-        half = len(taught) * 4 // 5
-        right = [
-            np.mean(_ridge(vectors[taught[:half]], wanted[taught[:half]], vectors[taught[half:]], penalty).argmax(1)
-                    == truth[taught[half:]])
-            for penalty in PENALTIES
-        ]  # fmt: skip
+        kinds = rng.permutation(np.unique(of[taught]))
+        apart = np.isin(of[taught], kinds[: len(kinds) // 5 or 1])
+        shown, tried = taught[~apart], taught[apart]
+        right = [np.mean(_ridge(vectors[shown], wanted[shown], vectors[tried], penalty).argmax(1) == truth[tried])
+                 for penalty in PENALTIES]  # fmt: skip
         best = PENALTIES[int(np.argmax(right))]
         said[asked] = _ridge(vectors[taught], wanted[taught], vectors[asked], best).argmax(1)
     return said

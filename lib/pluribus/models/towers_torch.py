@@ -225,4 +225,17 @@ def save(encoder: Encoder, path: Path, **notes: str) -> str:
     with torch.random.fork_rng():  # building draws random weights
         vectors = golden(read(replace(encoder.model, weights=str(path), layout="open_clip"), "cpu"))
     save_file(weights, path, metadata={"golden": json.dumps(vectors.round(5).tolist()), **notes})
+    _in_order(path)
     return sha256_of(path)
+
+
+def _in_order(path: Path) -> None:
+    """Sort the notes of a safetensors file: it writes them in the order of a hash map, another in each process."""
+    with path.open("r+b") as file:
+        size = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(size))
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        told = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode().ljust(size)
+        if len(told) == size:
+            file.seek(8)
+            file.write(told)

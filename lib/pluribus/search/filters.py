@@ -4,9 +4,11 @@
 
 `price` is what is to be paid: the sale price where there is one. `^=` begins with (a category by whole levels), `~=`
 contains. A name that is no column of ours is looked for among what else the shop delivered. Words are compared without
-regard to case. Several filters must all hold; several `=` of one name are alternatives, as ticked boxes are.
+regard to case. Several filters must all hold; several `=` of one name are alternatives, as ticked boxes are, and `==`
+holds beside them.
 """
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +25,7 @@ WORDS = ("product_id", "group_id", "title", "description", "brand", "category", 
          "currency", "availability", "locale")  # fmt: skip
 MOST_FILTERS, MOST_CHARS = 32, 1_000
 NUMBERS = {"<": pc.less, "<=": pc.less_equal, ">": pc.greater, ">=": pc.greater_equal}
-_FILTER = re.compile(r"(?P<name>[^<>=!^~]+)(?P<sign><=|>=|!=|\^=|~=|=|<|>)(?P<value>.*)", re.DOTALL)
+_FILTER = re.compile(r"(?P<name>[^<>=!^~]+)(?P<sign><=|>=|!=|\^=|~=|==|=|<|>)(?P<value>.*)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ def _holds(products: pa.Table, one: Filter) -> np.ndarray:
 def _worded(found: Any, one: Filter) -> Any:
     value = re.sub(r"\s*>\s*", " > ", one.value) if one.name == "category" else one.value
     wanted = pc.utf8_lower(pa.scalar(value)).as_py()  # as the column: Python's own differs for "Σ" and "İ"
-    if one.sign == "=":
+    if one.sign in ("=", "=="):
         return pc.equal(found, wanted)
     if one.sign == "!=":
         return pc.fill_null(pc.not_equal(found, wanted), True)
@@ -110,12 +112,14 @@ def _compared(found: Any, one: Filter) -> Any:
     """By number; what is no number meets no such filter."""
     try:
         wanted = float(one.value)
+        if math.isnan(wanted):
+            raise ValueError
     except ValueError:
         raise ConfigError(f"filter {one.name}{one.sign}{one.value!r:.40}", expected="a number") from None
     if pa.types.is_string(found.type):
         number = pc.match_substring_regex(found, r"^\s*-?\d+(\.\d+)?\s*$")
         found = pc.cast(pc.utf8_trim_whitespace(pc.if_else(number, found, None)), pa.float64())
-    compare = {**NUMBERS, "=": pc.equal, "!=": pc.not_equal}.get(one.sign)
+    compare = {**NUMBERS, "=": pc.equal, "==": pc.equal, "!=": pc.not_equal}.get(one.sign)
     if compare is None:
         raise ConfigError(f"filter {one.name}{one.sign}{one.value}", expected=f"one of < <= > >= = != for {one.name}")
     return compare(found, wanted)

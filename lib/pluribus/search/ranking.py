@@ -103,9 +103,9 @@ def _diverse(shop: Ranks, places: np.ndarray, scores: np.ndarray, order: np.ndar
     gain, likeness = scores[order].astype(np.float64), np.full(len(order), -1.0)
     chosen: list[int] = []
     for _ in range(min(k, len(order))):
-        worth = gain if not chosen else (1 - diversity) * gain - diversity * likeness
+        worth = (1 - diversity) * gain - diversity * likeness if chosen else gain.copy()
+        worth[chosen] = -np.inf
         best = int(np.argmax(worth))
         chosen.append(best)
-        gain[best] = -np.inf
         likeness = np.maximum(likeness, of @ of[best])
     return order[chosen]

@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from pluribus import costs
 from pluribus.costs import Cost
 from pluribus.records import Score
@@ -97,7 +99,7 @@ def rows(candidates: Sequence[Candidate], winner: Candidate | None) -> list[dict
     """The table, in words: the keynote's Table 1 with what was measured beside it."""
     return [
         {
-            "LR": f"{c.learning_rate:.0e}".replace("e-0", "e-") if c.learning_rate else "start",
+            "LR": np.format_float_scientific(c.learning_rate, trim="-", exp_digits=1) if c.learning_rate else "start",
             "seed": str(c.seed) if c.learning_rate else "",
             "mix": f"{c.share:g}" if c.learning_rate else "",
             "loss": _number(c.loss, ".3f"),

@@ -10,15 +10,17 @@ weights.safetensors, result.json      what came of it
 python -m pluribus.train.errands FOLDER          torchrun --nproc-per-node 4 -m pluribus.train.errands FOLDER
 """
 
+import fcntl
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -35,15 +37,25 @@ from pluribus.train.power import Meter
 ERRAND, LOG, WEIGHTS, RESULT = "errand.json", "log.jsonl", "weights.safetensors", "result.json"
 
 
-def place(rows: pa.Table, fingerprint: str, how: Mapping[str, Any]) -> Path:
-    """The folder of a training on this machine, named by all it is a function of: a second start finds the first."""
+@contextmanager
+def place(rows: pa.Table, fingerprint: str, how: Mapping[str, Any]) -> Iterator[Path]:
+    """The folder of a training on this machine, named by all it is a function of: a second start finds the first.
+
+    It is one process's at a time: the same training, started twice, waits for itself. It is deleted after a training
+    that came to its end.
+    """
     digest = hashlib.sha256(json.dumps([fingerprint, how], sort_keys=True).encode())
     for row in rows.to_pylist():
         digest.update(json.dumps(row, sort_keys=True).encode())
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pluribus" / "trainings"
-    folder = cache / digest.hexdigest()[:16]
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return folder
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pluribus"
+    folder, mine = (cache / kind / digest.hexdigest()[:16] for kind in ("trainings", "locks"))
+    for there in (folder, mine):
+        there.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with mine.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        folder.mkdir(exist_ok=True, mode=0o700)
+        yield folder
+        shutil.rmtree(folder)
 
 
 def write(folder: Path, model: Model, sources: Sequence[Pairs], *, tokenizer: Path | None = None, **how: Any) -> None:

@@ -32,22 +32,28 @@ def write(
 ) -> Path:
     """Write `<name>.safetensors`, `<name>.md` and last `<name>.toml`; returns the latter.
 
-    `start` names the start weights by a local path, `weights` are the trained ones, not mixed yet.
+    `start` names the start weights by a local path, `weights` are the trained ones, not mixed yet. Raises ConfigError
+    where another model took the name meanwhile.
     """
     encoder = towers_torch.read(replace(start, weights=str(weights), layout="open_clip"), tokenizer=tokenizer)
     if winner.share != 1:
         mix(encoder, towers_torch.read(start, tokenizer=tokenizer).network.state_dict(), winner.share)
     file = folder / name / "open_clip_model.safetensors" if tokenizer else folder / f"{name}.safetensors"
     file.parent.mkdir(parents=True, exist_ok=True)
-    digest = towers_torch.save(encoder, file, recipe=f"fine-tuned from {start.name}: {winner.name}")
-    if tokenizer:
-        shutil.copyfile(tokenizer, file.with_name("tokenizer.json"))  # each model's own lies beside its weights
-    (folder / f"{name}.md").write_text(card)
+    part = file.with_name(f"part-{file.name}")
+    digest = towers_torch.save(encoder, part, recipe=f"fine-tuned from {start.name}: {winner.name}")
     text = model_file(
         replace(start, weights=str(file.relative_to(folder)), sha256=digest),
         f"Fine-tuned; {name}.md says how and on what.",
     )
     path = folder / f"{name}.toml"
+    if path.exists() and path.read_text() != text:  # else this is what a run that died here had written
+        part.unlink()
+        raise ConfigError(f"another model {name!r} came into {folder} meanwhile", do="rename that, and resume this run")
+    part.replace(file)
+    if tokenizer:
+        shutil.copyfile(tokenizer, file.with_name("tokenizer.json"))  # each model's own lies beside its weights
+    (folder / f"{name}.md").write_text(card)
     path.write_text(text)
     return path
 

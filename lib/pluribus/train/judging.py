@@ -74,12 +74,12 @@ def external(places: Sequence[str]) -> dict[str, pa.Table]:
     named: dict[str, pa.Table] = {}
     for place in map(Path, places):
         name = place.name.split(".")[0] if place.is_dir() else f"{place.parent.name}/{place.name.split('.')[0]}"
-        named[name] = _whole(labelled_in(place))
+        named[str(place) if name in named else name] = _whole(place, labelled_in(place))
     return named or {"demo shops": labelled_demos()}
 
 
-def _whole(found: pa.Table) -> pa.Table:
-    """Without the pictures that cannot be read: they would end a training that is done."""
+def _whole(place: Path, found: pa.Table) -> pa.Table:
+    """Without the pictures that cannot be read: they would end a training that is done. Raises ConfigError."""
     kept = []
     for picture in found["picture"].to_pylist():
         try:
@@ -87,18 +87,23 @@ def _whole(found: pa.Table) -> pa.Table:
             kept.append(True)
         except (OSError, ValueError, SyntaxError):  # PIL's ways to say so
             kept.append(False)
-    return found.filter(pa.array(kept))
+    whole = found.filter(pa.array(kept))
+    _two_classes(place, whole["label"].to_pylist())
+    return whole
 
 
 def labelled_in(place: Path) -> pa.Table:
     """Every picture of a folder or tar with the name of the folder it lies in: its label. Raises ConfigError."""
     found = [{"label": Path(name).parent.name, "picture": data} for name, data in _files(place)
              if name.lower().endswith((".jpg", ".jpeg", ".png"))]  # fmt: skip
-    labels = {row["label"] for row in found}
-    if len(labels) < 2:
-        raise ConfigError(f"{place} has {len(labels)} classes of pictures",
-                          expected="2 folders or more, each of pictures of what it is named after")  # fmt: skip
+    _two_classes(place, [str(row["label"]) for row in found])
     return pa.Table.from_pylist(found, schema=LABELLED)
+
+
+def _two_classes(place: Path, labels: Sequence[str]) -> None:
+    if len(set(labels)) < 2:
+        raise ConfigError(f"{place} has {len(set(labels))} classes of pictures that can be read",
+                          expected="2 folders or more, each of pictures of what it is named after")  # fmt: skip
 
 
 def labelled_demos() -> pa.Table:

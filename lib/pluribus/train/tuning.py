@@ -7,7 +7,6 @@ finetunes/<time>-<run>/examples.parquet · external-0.parquet …     what is le
 
 import json
 import math
-import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -70,14 +69,13 @@ def learn(
     how = {"learning_rate": learning_rate, "seed": seed, "batch_size": batch_size, "piece_size": piece_size,
            "steps": max(1, math.ceil(epochs * taught(rows) / batch_size)), "still": True,
            "checkpoint_steps": 100}  # fmt: skip
-    folder = errands.place(rows, fingerprint, how)
-    if not (folder / errands.ERRAND).exists():
-        errands.write(folder, start, gather.pairs(store, rows, start, folder), tokenizer=tokenizer, **how)
-    result = errands.run(folder, max(1, models.gpus()))
     key = f"{prefix}{learning_rate:g}-{seed}-{attempt}"
-    store.create(f"{key}.safetensors", folder / errands.WEIGHTS)
-    store.create(f"{key}.jsonl", folder / errands.LOG)
-    shutil.rmtree(folder)
+    with errands.place(rows, fingerprint, how) as folder:
+        if not (folder / errands.ERRAND).exists():
+            errands.write(folder, start, gather.pairs(store, rows, start, folder), tokenizer=tokenizer, **how)
+        result = errands.run(folder, max(1, models.gpus()))
+        store.create(f"{key}.safetensors", folder / errands.WEIGHTS)
+        store.create(f"{key}.jsonl", folder / errands.LOG)
     return result, f"{key}.safetensors"
 
 
