@@ -78,7 +78,8 @@ class Stages(StoreFlow):
             registered, self.lost = self.register(chosen, config.models)
             chosen = [shop for shop in chosen if shop.model in registered]
             expectations = store.open_store(config.expectations)
-            suites = {name: contracts.suites(expectations, name) for name in {shop.vertical for shop in chosen}}
+            wanting = {shop.vertical: shop.name for shop in chosen}
+            suites = {name: contracts.suites(expectations, name, of=shop) for name, shop in wanting.items()}
             expected = plan.expected_products(chosen, past)
             room = {"batch_products": config.run.batch_products, "most": config.run.most_batches}
             packed = plan.batches(chosen, expected, **room, workers=config.run.workers)
@@ -91,7 +92,7 @@ class Stages(StoreFlow):
         for job in self.lost:
             print(f"{jobs.SAID}{job.shop}: {job.state}: {job.reason}")
         by = f"model {', '.join(registered)}, store {config.store}"
-        print(f"{jobs.SAID}{len(chosen)} shops in {len(packed)} tasks, {by}")
+        print(f"{jobs.SAID}run {current.run_id}: {len(chosen)} shops in {len(packed)} tasks, {by}")
         current.card["plan"].extend(cards.plan(batches, expected))
 
     def register(self, chosen, configured):
@@ -257,7 +258,7 @@ class Stages(StoreFlow):
     @step
     def end(self):
         """One table of all shops, on the card and in the store."""
-        from pluribus import alerts, runs, settings
+        from pluribus import alerts, jobs, runs, settings
         from pluribus.cards import runs as cards
 
         finished = datetime.now(UTC)
@@ -267,7 +268,8 @@ class Stages(StoreFlow):
             self.report = runs.write_report(self.open_store(), **report)
         current.card["report"].extend(cards.report(self.jobs, self.started, finished))
         print(runs.tag(current, self.jobs))
-        print(alerts.after(self.open_store(), self.report, lambda: settings.operations(self.config)))
+        said = alerts.after(self.open_store(), self.report, lambda: settings.operations(self.config))
+        print(f"{jobs.SAID if said.startswith(alerts.FAILED) else ''}{said}")
         print(f"report {self.report}")
         if self.jobs and all(job.state in ("set aside", "failed gate") for job in self.jobs):
             raise SystemExit("error: no shop got through; each one's reason stands above and in the report")

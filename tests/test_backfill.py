@@ -39,6 +39,11 @@ def test_a_plan_takes_the_newest_snapshot_in_its_time_or_every_one_oldest_first(
     diary(store, "b", 2)
     assert made(store).waves == ({"a": "a-5", "b": "b-2"},)
     assert made(store, until=NOW.replace(day=4), since=NOW.replace(day=2)).waves == ({"a": "a-3", "b": "b-2"},)
+    diary(store, "c", 1, 3)
+    again = Snapshot(shop="c", id="c-1", asof=NOW.replace(day=5).isoformat(), feed_key="", feeds=(), rows=10)
+    store.create(f"shops/c/snapshots/log/{again.asof}.json", json.dumps(vars(again)).encode())  # as it was before
+    assert made(store, "c", until=NOW.replace(day=2)).waves == ({"c": "c-1"},)
+    assert made(store, "c", every=True, until=NOW.replace(day=4)).waves == ({"c": "c-1"}, {"c": "c-3"})
     assert made(store, every=True, at_most=1).waves == ({"a": "a-1"}, {"b": "b-2"}, {"a": "a-3"}, {"a": "a-5"})
     with pytest.raises(ConfigError, match="no shop has a snapshot in this time"):
         made(store, since=NOW)
@@ -57,6 +62,37 @@ def test_the_same_backfill_goes_on_where_it_stopped(tmp_path: Path) -> None:
     backfill.begin(store, again)
     assert again == plan
     assert list(backfill.finished(store, again)) == [0]
+
+
+def test_a_swap_goes_on_with_the_catalogs_it_began_with(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path))
+    diary(store, "a", 1)
+    diary(store, "b", 2)
+    plan = made(store, beside=True, model="m")
+    backfill.begin(store, plan)
+    diary(store, "a", 3)  # a feed brought news meanwhile
+    assert made(store, beside=True, model="m") == plan
+    assert made(store, beside=True, model="other").waves == ({"a": "a-3", "b": "b-2"},)
+    backfill.end(store, plan.id)
+    assert made(store, beside=True, model="m").waves == ({"a": "a-3", "b": "b-2"},)
+
+
+def test_a_swap_tried_again_notes_what_is_live_by_then(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path))
+    own = store.within(f"shops/{SHOP}")
+    first, second, third = (build(own, f"2026-01-0{day}T00:00:00+00:00") for day in (1, 2, 3))
+    for release in (first, second):
+        assert publish.publish(own, shop=SHOP, release=release, why="") == "published"
+    plan = backfill.Plan(id="x", model="m", stage="validate", beside=True, waves=({SHOP: "s"},))
+    job = {"shop": SHOP, "state": "beside", "reason": "", "release": third}
+    publish.hold(own, shop=SHOP, why="")
+    assert backfill.flip(store, plan, [job], failures=1)[0].state == "held"
+    publish.rollback(own, shop=SHOP, to=first, why="", holding=False)
+    assert backfill.flip(store, plan, [job], failures=1)[0].state == "published"
+    assert [flip.release for flip in backfill.flip_back(store, "x")] == [first]
+    current = releases.current(own, shop=SHOP)
+    assert current
+    assert not current.hold, "and nothing keeps the next refresh out"
 
 
 def test_a_shop_that_is_held_stays_where_a_swap_put_it(tmp_path: Path) -> None:
@@ -112,7 +148,9 @@ def test_an_estimate_counts_what_has_no_vector_yet(tmp_path: Path) -> None:
     diary(store, "a", 1)
     diary(store, "b", 1)
     store.create("shops/b/vectors/f/x.parquet", b"")
-    told = backfill.estimate(store, made(store), fingerprint="f", rates=Rates(gpu_hour=3600.0, cpu_hour=0))
+    told = backfill.estimate(
+        store, made(store), fingerprints={"a": "f", "b": "f"}, rates=Rates(gpu_hour=3600.0, cpu_hour=0)
+    )
     assert (told["shops"], told["products"], told["embeddings"]) == (2, 20, 25)
     assert told["USD"] == pytest.approx(25 / backfill.GUESSED_PER_S)
 

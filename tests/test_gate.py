@@ -1,12 +1,14 @@
 """The gate refuses a real regression on the same queries, and nothing that is only noise."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from exams import SHOP, Bench, Seeing, Turned, altered, bench
 
-from pluribus import evaluate, releases, vectors
+from pluribus import evaluate, releases, settings, vectors
+from pluribus.errors import ConfigError
 from pluribus.evaluate import gate as judging
 from pluribus.evaluate.exam import Exam, Unmeasured
 from pluribus.evaluate.labels import probe
@@ -151,6 +153,16 @@ def test_a_wholly_new_catalog_is_compared_plainly_and_the_verdict_is_machine_rea
     judged = judging.judge(found.scores, [{"name": "hubs", "value": 0.1, "limit": 0.0, "passed": False}], [], must)
     (reason,) = judged.reasons
     assert (judged.outcome, reason.code, reason.of, reason.value, reason.limit) == ("fail", "BEHAVIOUR", "hubs", 0.1, 0)
+    unseen = judging.judge(found.scores, [], [], must, not_measured={"hubs": "no log"})
+    assert [(r.code, r.of) for r in unseen.reasons] == [("UNMEASURED", "hubs")]
+    assert "no log" in unseen.reasons[0].says
+
+
+@pytest.mark.parametrize("name", ["word order", "typos"])
+def test_a_test_that_must_be_met_is_one_there_is(name: str, tmp_path: Path) -> None:
+    text = f'vertical = "home"\n[gate]\nmust = ["{name}"]\n'.encode()
+    with pytest.raises(ConfigError, match=rf"must names '{name}'; expected some of .*word_order"):
+        settings.parse_shop(text, str(tmp_path / "a.toml"))
 
 
 def test_only_titles_with_a_vector_on_both_shelves_are_asked(drawn: Bench, first: str) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pluribus import indexes
-from pluribus.errors import ConfigError, ReleaseError
+from pluribus.errors import ReleaseError
 from pluribus.records import Index
 
 WIDTH = 32
@@ -94,9 +94,9 @@ def test_the_type_follows_size_and_memory_and_says_so(n: int, memory_mb: int, ki
 
 
 def test_what_fits_nowhere_and_unknown_kinds_are_refused() -> None:
-    with pytest.raises(ConfigError, match="take 32 MB in the smallest index"):
+    with pytest.raises(ReleaseError, match="take 32 MB in the smallest index"):
         indexes.choose(Index(memory_mb=10), (1_000_000, WIDTH))
-    with pytest.raises(ConfigError, match="exact"):
+    with pytest.raises(ReleaseError, match="exact"):
         indexes.choose(Index(kind="hnsw9000"), (5, WIDTH))
 
 

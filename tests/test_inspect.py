@@ -85,6 +85,10 @@ def test_status_counts_every_shop_and_names_who_needs_somebody(operated: Fleet) 
     found = json.loads(operated.run("status", "--json").stdout)
     assert (found["shops"], found["live"], found["never_published"], found["damaged"]) == (2, 2, 0, 0)
     assert found["trouble"] == []
+    listed = json.loads(operated.run("shops", "--json").stdout)
+    operated.refresh("--shops", "all")  # nothing is new
+    for now in (found, json.loads(operated.run("status", "--json").stdout)):
+        assert now["products"] == sum(shop["products"] for shop in listed) > 0
     operated.run("hold", "outpost", "--why", "a test <b>")
     held = json.loads(operated.run("status", "--json").stdout)
     operated.run("unhold", "outpost")
@@ -92,6 +96,17 @@ def test_status_counts_every_shop_and_names_who_needs_somebody(operated: Fleet) 
     assert [(line["shop"], line["what"], line["why"]) for line in held["trouble"]] == [
         ("outpost", "held", "a test <b>")
     ]
+
+
+def test_a_run_is_resumed_as_it_was_begun_or_not_at_all(operated: Fleet) -> None:
+    ended = inspect.open(operated.store).runs(most=1)[0]["run"]
+    for options, wrong in (
+        (["123", "--shops", "atelier"], "--shops beside --resume; expected the options that the run has; leave out"),
+        (["123"], "no run '123' in "),
+        ([ended], f"run {ended} has ended; see: pluribus runs"),
+    ):
+        done = operated.run("refresh", "--resume", *options, ok=2)
+        assert done.stderr.startswith(f"error: {wrong}")
 
 
 def test_status_of_a_damaged_shop_says_so_and_goes_on(operated: Fleet, tmp_path: Path) -> None:

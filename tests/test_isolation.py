@@ -243,7 +243,7 @@ def test_offboarding_takes_one_shop_and_leaves_its_namesakes(store: Store, tmp_p
     store.create("backfills/b1/plan.json", json.dumps({"waves": [{"shop10": "x"}, {"shop1": "y"}]}).encode())
     store.create("backfills/b2/plan.json", json.dumps({"waves": [{"shop10": "x"}]}).encode())
     done = offboard.offboard(store, shop="shop1")
-    assert (done.objects, done.runs) == (3, ("7",))
+    assert (done.objects, done.runs) == (4, ("7",))
     assert store.get("metrics/1.prom").decode() == trouble % "shop10"
     assert [left for left in done.left if "backfills" in left] == [
         "the plans of 1 backfills name it: delete backfills/<id>/ of b1"

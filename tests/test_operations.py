@@ -13,7 +13,7 @@ import pytest
 from fleets import Fleet
 from prometheus_client.parser import text_string_to_metric_families
 
-from pluribus import alerts, ledger, prune, releases, settings
+from pluribus import alerts, ledger, prune, releases, runs, settings
 from pluribus.errors import ConfigError
 from pluribus.fleet import Alerts, Rates
 from pluribus.jobs import SAID, Job, advance
@@ -92,8 +92,38 @@ def test_what_goes_wrong_with_figures_silences_no_alert(heard: Any, tmp_path: Pa
     store.create("runs/7.json", json.dumps(REPORT).encode())
     whom = Alerts(webhook=url, metrics=str(tmp_path / "nowhere" / "x.prom"))
     said = alerts.after(store, "runs/7.json", lambda: (RATES, whom))
-    assert said.startswith("alerts: 1 alerts told, answered 204; no figures: ")
+    assert said.startswith(f"{alerts.FAILED}: alerts: 1 alerts told, answered 204; no figures: ")
     assert len(messages) == 1
+
+
+def test_alerts_that_reach_nobody_are_said_where_somebody_looks(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path))
+    store.create("runs/7.json", json.dumps(REPORT).encode())
+    dead = Alerts(webhook="http://127.0.0.1:9/x")
+    assert alerts.after(store, "runs/7.json", lambda: (RATES, dead)).startswith(f"{alerts.FAILED}: alerts: 1 alerts")
+    assert next(iter(store.items("metrics/"))), "and figures are kept all the same"
+
+
+def test_the_metrics_file_lies_beside_the_configuration(tmp_path: Path) -> None:
+    (tmp_path / "pluribus.toml").write_text('[alerts]\nmetrics = "../$PLACE/fleet.prom"\n')
+    found = settings.operations(str(tmp_path / "."), env={"PLACE": "prom"})[1]
+    assert found.metrics == str(tmp_path.parent / "prom" / "fleet.prom")
+
+
+def test_large_figures_are_exact() -> None:
+    text = alerts.prometheus(REPORT | {"jobs": [GOOD | {"counts": {"rows": 1_234_567}}]}, RATES)
+    assert 'kind="rows"} 1234567\n' in text
+
+
+def test_the_runs_of_one_shop_are_sought_among_all(tmp_path: Path) -> None:
+    store, began = open_store(str(tmp_path)), datetime(2026, 1, 1, tzinfo=UTC)
+    for n in range(40):
+        started = began + timedelta(hours=n)
+        job = Job(shop="daily" if n % 24 == 0 else "hourly")
+        runs.write_report(store, run=str(n), started=started, finished=started, jobs=[job])
+    assert [job["run"] for job in runs.of_shop(store, "daily", 5)] == ["24", "0"]
+    assert [job["run"] for job in runs.of_shop(store, "daily", 1)] == ["24"]
+    assert [job["run"] for job in runs.of_shop(store, "", 2)] == ["39", "38"]
 
 
 def test_a_webhook_that_answers_nonsense_fails_nothing() -> None:

@@ -117,6 +117,11 @@ def test_an_hourly_schedule_misses_no_shop_for_some_seconds(every_hours: float, 
     assert taken == ticks
 
 
+def test_a_clock_that_ran_ahead_keeps_no_shop_from_being_due() -> None:
+    ahead = {"run": "1", "started": (NOW + timedelta(days=365)).isoformat(), "jobs": [{"shop": "a"}]}
+    assert plan.due([Shop(name="a")], [ahead], NOW)
+
+
 def test_a_run_over_earlier_snapshots_is_no_refresh() -> None:
     read = {"run": "1", "started": (NOW - timedelta(hours=30)).isoformat(), "jobs": [{"shop": "a"}]}
     swap = {"run": "2", "started": (NOW - timedelta(hours=1)).isoformat(), "jobs": [{"shop": "a"}], "replay": True}
@@ -145,6 +150,8 @@ def test_many_runs_of_single_shops_do_not_make_the_others_due_again(tmp_path: Pa
 
 
 def test_choose_refuses_unknown_names_and_keeps_order() -> None:
+    with pytest.raises(ConfigError, match=r"',' names no shop; expected all, due, or some of a"):
+        plan.choose({"a": Shop(name="a")}, ",", past=[], now=NOW)
     there = {s.name: s for s in shops("a", "b")}
     assert [s.name for s in plan.choose(there, "b, a,b", past=[], now=NOW)] == ["b", "a"]
     with pytest.raises(ConfigError, match=r"no shop 'z'.*a, b"):

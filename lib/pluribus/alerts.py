@@ -14,6 +14,8 @@ from pluribus.fleet import Alerts, Rates
 from pluribus.store import Store
 
 TIMEOUT_S = 10
+UNTOLD = "could not be told"
+FAILED = "after the run"  # begins what somebody should know of
 MOST_NAMED = 50  # shops in one message
 TROUBLE = {"set aside": "shop set aside", "failed gate": "gate failed"}
 
@@ -46,7 +48,7 @@ def tell(report: Mapping[str, Any], alerts: Alerts, rates: Rates) -> str:
         with urllib.request.urlopen(asked, timeout=TIMEOUT_S) as answer:  # noqa: S310
             return f"{len(told)} alerts told, answered {answer.status}"
     except (OSError, ValueError, HTTPException) as error:
-        return f"{len(told)} alerts could not be told: {type(error).__name__}"
+        return f"{len(told)} alerts {UNTOLD}: {type(error).__name__}"
 
 
 def after(store: Store, key: str, operations: Callable[[], tuple[Rates, Alerts]]) -> str:
@@ -55,7 +57,7 @@ def after(store: Store, key: str, operations: Callable[[], tuple[Rates, Alerts]]
         rates, whom = operations()
         report = json.loads(store.get(key))
     except (PluribusError, OSError) as error:
-        return f"no figures or alerts: {error}"
+        return f"{FAILED}: no figures, nor alerts: {error}"
     said = f"alerts: {tell(report, whom, rates)}"
     try:
         text = prometheus(report, rates)
@@ -63,8 +65,8 @@ def after(store: Store, key: str, operations: Callable[[], tuple[Rates, Alerts]]
         if whom.metrics:
             keep(text, whom.metrics)
     except (PluribusError, OSError) as error:
-        return f"{said}; no figures: {error}"
-    return said
+        return f"{FAILED}: {said}; no figures: {error}"
+    return f"{FAILED}: {said}" if UNTOLD in said else said
 
 
 def prometheus(report: Mapping[str, Any], rates: Rates) -> str:
@@ -92,7 +94,7 @@ def prometheus(report: Mapping[str, Any], rates: Rates) -> str:
     lines = []
     for name, says, values in families:
         lines += [f"# HELP {name} {says}, of the newest run", f"# TYPE {name} gauge"]
-        lines += [f"{name}{_labels(labels)} {value:g}" if not name.endswith("_seconds") else
+        lines += [f"{name}{_labels(labels)} {value:.12g}" if not name.endswith("_seconds") else
                   f"{name}{_labels(labels)} {value:.3f}" for labels, value in values]  # fmt: skip
     return "\n".join(lines) + "\n"
 

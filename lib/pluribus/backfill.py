@@ -14,16 +14,17 @@ anew, since code, expectations or limits may be others by now. It never takes a 
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from pluribus import ingest, publish, releases, runs
-from pluribus.errors import ConfigError, Conflict, Missing, PluribusError, ShopError
+from pluribus.errors import ConfigError, Conflict, Exists, Missing, PluribusError, ShopError
 from pluribus.fleet import Rates
 from pluribus.store import Store
 
 OPEN = "backfills/OPEN"
+KEPT = ("shop", "state", "reason", "release", "counts", "scores", "seconds", "size_bytes")  # of the job of a shop
 TRIES = 10
 GUESSED_PER_S = 200.0  # embeddings, where no run says it: mini on two cores gives some 700
 
@@ -64,14 +65,30 @@ def make(
         waves += [{s: one[s] for s in names[i : i + at_most]} for i in range(0, len(names), at_most)]
     said = json.dumps([model, stage, beside, waves], sort_keys=True)
     known = hashlib.sha256(said.encode()).hexdigest()[:12]
-    return Plan(id=known, model=model, stage=stage, beside=beside, waves=tuple(waves))
+    made = Plan(id=known, model=model, stage=stage, beside=beside, waves=tuple(waves))
+    return made if since or until or every else _cut_short(store, made) or made
+
+
+def _cut_short(store: Store, made: Plan) -> Plan | None:
+    """The plan under way that does the same to the same shops, with the snapshots that were the newest then."""
+    try:
+        there: dict[str, list[str]] = json.loads(store.get(OPEN))["open"]
+    except Missing:
+        return None
+    for known, shops in there.items():
+        if shops == made.shops:
+            said = json.loads(store.get(f"backfills/{known}/plan.json"))
+            begun = Plan(**said | {"waves": tuple(said["waves"])})
+            if replace(begun, id=made.id, waves=made.waves) == made:
+                return begun
+    return None
 
 
 def _snapshots(own: Store, since: datetime | None, until: datetime | None, every: bool) -> list[str]:
     """Ids in the order in which they were last taken."""
-    last = {entry.id: datetime.fromisoformat(entry.asof) for entry in ingest.history(own)}
-    inside = [i for i, at in last.items() if not (since and at < since) and not (until and at > until)]
-    ordered = sorted(inside, key=lambda snapshot: last[snapshot])
+    taken = ((entry.id, datetime.fromisoformat(entry.asof)) for entry in ingest.history(own))
+    last = {i: at for i, at in taken if not (since and at < since) and not (until and at > until)}
+    ordered = sorted(last, key=lambda snapshot: last[snapshot])
     return ordered if every else ordered[-1:]
 
 
@@ -148,12 +165,15 @@ def finished(store: Store, made: Plan) -> dict[int, list[dict[str, Any]]]:
 
 def finish(store: Store, made: Plan, n: int, jobs: Sequence[Mapping[str, Any]]) -> None:
     """Note how a wave came through."""
-    kept = [{name: job[name] for name in ("shop", "state", "reason", "release", "counts")} for job in jobs]
+    kept = [{name: job[name] for name in KEPT if name in job} for job in jobs]
     store.create(f"backfills/{made.id}/done/{n:06}.json", json.dumps(kept).encode())
 
 
-def estimate(store: Store, made: Plan, *, fingerprint: str, rates: Rates) -> dict[str, Any]:
-    """What a backfill will take, by what the newest runs took: products, embeddings, hours, USD."""
+def estimate(store: Store, made: Plan, *, fingerprints: Mapping[str, str], rates: Rates) -> dict[str, Any]:
+    """What a backfill will take, by what the newest runs took: products, embeddings, hours, USD.
+
+    `fingerprints` are of each shop's model.
+    """
     reports = runs.reports(store)
     jobs = [job for report in reports for job in report["jobs"] if "embedded" in job["counts"]]
     embed_s = sum(job["seconds"].get("embed", 0.0) for job in jobs if job["counts"]["embedded"])
@@ -166,7 +186,7 @@ def estimate(store: Store, made: Plan, *, fingerprint: str, rates: Rates) -> dic
             own = store.within(f"shops/{shop}")
             entry = ingest.recall(own, snapshot)
             products += entry.rows
-            if not any(True for _ in own.items(f"vectors/{fingerprint}/")):
+            if not any(True for _ in own.items(f"vectors/{fingerprints[shop]}/")):
                 new += entry.pictures + 2 * entry.rows  # each product's text, and its title
     per_s = embedded / embed_s if embed_s and embedded else GUESSED_PER_S
     gpu_hours, cpu_hours = new / per_s / 3600, products * other_s / rows / 3600
@@ -212,10 +232,12 @@ def _flip(store: Store, made: Plan, job: Mapping[str, Any]) -> Flip:
     try:
         now = releases.current(own, shop=shop)
         if now is None or now.release != release:
-            note = {"shop": shop, "from": now.release if now else "", "to": release}
+            note = json.dumps({"shop": shop, "from": now.release if now else "", "to": release}).encode()
             key = f"backfills/{made.id}/flips/{shop}-{release}.json"
-            if not any(True for _ in own.items(key)):
-                store.create(key, json.dumps(note).encode())
+            try:
+                store.create(key, note)
+            except Exists:  # of an earlier try, when another release was live
+                store.swap(key, note, store.get_tagged(key)[1])
         state = publish.publish(own, shop=shop, release=release, why=f"swap {made.id}")
         return Flip(shop, state, "", release)
     except ShopError as error:
@@ -239,8 +261,7 @@ def flip_back(store: Store, known: str) -> list[Flip]:
             elif not note["from"]:
                 ends.append(Flip(shop, "left alone", "it had no release before", now.release))
             else:
-                publish.rollback(own, shop=shop, to=note["from"], why=f"swap {known} taken back")
-                publish.unhold(own, shop=shop, why=f"swap {known} taken back")
+                publish.rollback(own, shop=shop, to=note["from"], why=f"swap {known} taken back", holding=False)
                 ends.append(Flip(shop, "back", "", note["from"]))
         except PluribusError as error:
             ends.append(Flip(shop, "set aside", str(error), note["to"]))

@@ -1,6 +1,7 @@
 """Doctor: what is missing or misconfigured on this machine, before a run finds out."""
 
 import importlib.metadata
+import os
 import platform
 import shutil
 import sys
@@ -68,7 +69,11 @@ def _gpu() -> Check:
 def _metaflow() -> Check:
     from metaflow.metaflow_config import DATASTORE_SYSROOT_S3, DEFAULT_DATASTORE
 
-    where = DATASTORE_SYSROOT_S3 if DEFAULT_DATASTORE == "s3" else "./.metaflow"
+    where = (
+        DATASTORE_SYSROOT_S3
+        if DEFAULT_DATASTORE == "s3"
+        else os.environ.get("METAFLOW_DATASTORE_SYSROOT_LOCAL", "the checkout")
+    )
     if DEFAULT_DATASTORE == "s3" and not DATASTORE_SYSROOT_S3:
         return Check("Metaflow datastore", "wrong", "s3 without METAFLOW_DATASTORE_SYSROOT_S3")
     return Check("Metaflow datastore", "fine", f"{DEFAULT_DATASTORE} at {where}")

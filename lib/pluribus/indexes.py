@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from pluribus.errors import ConfigError, ReleaseError
+from pluribus.errors import ReleaseError
 from pluribus.records import Index
 
 K = 10
@@ -86,11 +86,14 @@ INDEXES: dict[str, IndexType] = {
 
 
 def choose(index: Index, shape: tuple[int, int]) -> tuple[list[str], str]:
-    """The entries of INDEXES to try for vectors [n, width], in order, and why. Raises ConfigError when none can be."""
+    """The entries of INDEXES to try for vectors [n, width], in order, and why.
+
+    Raises ReleaseError when none can be: that is its own shop's trouble.
+    """
     n, width = shape
     if index.kind != "auto":
         if index.kind not in INDEXES:
-            raise ConfigError(f"index kind {index.kind!r}", expected=f"auto or one of {', '.join(INDEXES)}")
+            raise ReleaseError(f"index kind {index.kind!r}", expected=f"auto or one of {', '.join(INDEXES)}")
         return [index.kind], f"{index.kind}, as configured"
     if n <= index.exact_up_to:
         return ["exact"], f"exact: {n:,} products, at most {index.exact_up_to:,}"
@@ -100,8 +103,8 @@ def choose(index: Index, shape: tuple[int, int]) -> tuple[list[str], str]:
         return ["ivf", "exact"], f"ivf: {n:,} products, {whole_mb:,.0f} of {allowed}"
     if half_mb <= index.memory_mb:
         return ["ivf8"], f"ivf8: {n:,} products would take {whole_mb:,.0f} MB in ivf, {allowed}"
-    raise ConfigError(f"{n:,} vectors of {width} take {half_mb:,.0f} MB in the smallest index",
-                      expected=f"index.memory_mb = {index.memory_mb:,} at most", do="allow it more")  # fmt: skip
+    raise ReleaseError(f"{n:,} vectors of {width} take {half_mb:,.0f} MB in the smallest index",
+                       expected=f"index.memory_mb = {index.memory_mb:,} at most", do="allow it more")  # fmt: skip
 
 
 def build(index: Index, vectors: np.ndarray, *, queries: dict[str, np.ndarray]) -> Built:

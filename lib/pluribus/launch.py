@@ -37,6 +37,10 @@ def run(
     """
     if not flow.is_file():
         raise ConfigError(f"no flow at {flow}", expected="pluribus installed from a checkout (make install)")
+    if resume and not _begun(flow, resume):
+        raise ConfigError(
+            f"no run {resume!r} in {datastore(flow) / '.metaflow'}", expected="a run's id, said as it starts"
+        )
     command = [sys.executable, "-u", str(flow), "--no-pylint"]
     if resume:
         command += ["resume", "--origin-run-id", resume]
@@ -81,7 +85,14 @@ def datastore(flow: Path) -> Path:
     return Path(os.environ.get("METAFLOW_DATASTORE_SYSROOT_LOCAL", str(flow.parents[1]))).absolute()
 
 
-FLOWS = ("RefreshFlow", "FineTuneFlow", "BenchmarkFlow")
+def _begun(flow: Path, run: str) -> bool:
+    """Whether there is such a run; of those that Metaflow keeps elsewhere Metaflow itself will say."""
+    elsewhere = os.environ.get("METAFLOW_DEFAULT_DATASTORE", "local") != "local"
+    return elsewhere or (datastore(flow) / ".metaflow" / FLOWS[flow.stem] / run).is_dir()
+
+
+#: What Metaflow calls the flow in each file of flows/.
+FLOWS = {"refresh": "RefreshFlow", "finetune": "FineTuneFlow", "benchmark": "BenchmarkFlow"}
 
 
 def cards(root: Path, run: str, flow: str = "RefreshFlow") -> list[tuple[str, Path]]:

@@ -29,9 +29,10 @@ class Offboarded:
 def offboard(store: Store, *, shop: str) -> Offboarded:
     """Delete a shop from the whole `store`. Safe to repeat. Raises StoreError while somebody still writes to it."""
     own = store.within(f"shops/{shop}")
+    live = [item.size_bytes for item in own.items(CURRENT) if item.key == CURRENT]
     own.delete(CURRENT)
     taught = any(own.items("finetunes/"))
-    objects = size_bytes = 0
+    objects, size_bytes = len(live), sum(live)
     for _ in range(ROUNDS):
         found = list(own.items())
         for item in found:

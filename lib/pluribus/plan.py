@@ -57,6 +57,8 @@ def choose(shops: Mapping[str, Shop], wanted: str, *, past: Sequence[Mapping[str
                 f"no shop {', '.join(map(repr, unknown))}", expected=f"some of {', '.join(sorted(shops))}"
             )
         chosen = [shops[name] for name in names]
+    if not chosen and shops:
+        raise ConfigError(f"{wanted!r} names no shop", expected=f"all, due, or some of {', '.join(sorted(shops))}")
     if not chosen:
         raise ConfigError("there is no shop to refresh", do="add one: pluribus new-shop --feed FILE")
     return chosen
@@ -126,7 +128,8 @@ def due(shops: Iterable[Shop], reports: Iterable[Mapping[str, Any]], now: dateti
     About: a run begins some seconds earlier or later than the one before, and an hourly schedule has no other tick.
     """
     last = {
-        name: datetime.fromisoformat(job["started"]) for name, job in runs.newest_jobs(runs.of_feeds(reports)).items()
+        name: datetime.fromisoformat(job["started"])
+        for name, job in runs.newest_jobs(runs.of_feeds(reports, now)).items()
     }
     return [
         shop

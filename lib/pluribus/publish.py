@@ -97,15 +97,17 @@ def publish(shop_store: Store, *, shop: str, release: str, why: str, anew: bool 
     return _change(shop_store, shop, decide) or "published"
 
 
-def rollback(shop_store: Store, *, shop: str, to: str | None = None, why: str) -> str:
-    """Make an earlier release live, by default the one made before the live one, and hold the shop; returns its id.
+def rollback(shop_store: Store, *, shop: str, to: str | None = None, why: str, holding: bool = True) -> str:
+    """Make an earlier release live, by default the one made before the live one; returns its id.
+
+    `holding`: and let nothing take its place until `unhold`.
 
     Every file is compared with its manifest first. Raises ReleaseError when there is nothing whole to go back to.
     """
     opened = _opened(shop_store, shop, to) if to else _previous(shop_store, shop)
 
     def decide(now: Current | None) -> Current:
-        return replace(_going_live(shop_store, now, opened, why), hold=True)
+        return replace(_going_live(shop_store, now, opened, why), hold=holding)
 
     _change(shop_store, shop, decide)
     return opened.manifest.release

@@ -5,7 +5,7 @@ default and each bound is written once, here.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Le
@@ -134,8 +134,14 @@ class Gate:
     drop: Share = 0.02  # largest loss against the live release on the same queries, once beyond the interval
     empty: Share = 0.95  # share of foreign queries that the cut-off of "no good match" answers with nothing
     keep: Share = 0.97  # and the share of own titles that it must let through, which goes before
-    must: tuple[str, ...] = ()  # behavioural tests that block; the others advise
+    must: tuple[str, ...] = ()  # behavioural tests that block, also where they cannot be measured; the others advise
     thresholds: Thresholds = Thresholds()
+
+    def __post_init__(self) -> None:
+        known = [field.name for field in fields(Thresholds)]
+        for name in self.must:
+            if name not in known:
+                raise ValueError(f"must names {name!r}; expected some of {', '.join(known)}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -238,7 +244,7 @@ class Score:
 class Reason:
     """Why a release may not go live: for machines a code and numbers, for people a sentence."""
 
-    code: Literal["FLOOR", "CHANCE", "FELL", "LOST", "PICTURES", "MODEL", "BEHAVIOUR"]
+    code: Literal["FLOOR", "CHANCE", "FELL", "LOST", "PICTURES", "MODEL", "BEHAVIOUR", "UNMEASURED"]
     says: str
     of: str  # which measurement
     value: float | None = None

@@ -17,11 +17,16 @@ from pluribus.store import Store
 
 MOST_TAGGED = 30
 READERS = 16
+CLOCKS_DIFFER = timedelta(minutes=10)
 
 
-def of_feeds(reports: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
-    """Those of the runs that read the shops' feeds; a backfill, a swap or `--snapshot` goes by earlier ones."""
-    return (report for report in reports if not report.get("replay"))
+def of_feeds(reports: Iterable[Mapping[str, Any]], now: datetime) -> Iterator[Mapping[str, Any]]:
+    """Those of the runs that read the shops' feeds; a backfill, a swap or `--snapshot` goes by earlier ones.
+
+    Nor those of the future: a machine whose clock ran ahead would keep every shop from being due until then.
+    """
+    latest = now + CLOCKS_DIFFER
+    return (r for r in reports if not r.get("replay") and datetime.fromisoformat(r["started"]) <= latest)
 
 
 def horizon(shops: Iterable[Shop], now: datetime, *, cadences: int = 1) -> datetime:
@@ -36,6 +41,21 @@ def reports(store: Store, most: int = 200, *, since: datetime | None = None) -> 
     chosen = keys[-max(most, recent) :]
     with ThreadPoolExecutor(READERS) as pool:  # in a bucket each costs a round trip
         return [json.loads(data) for data in pool.map(store.get, reversed(chosen))]
+
+
+def of_shop(store: Store, shop: str, most: int) -> list[dict[str, Any]]:
+    """The newest runs' jobs, newest first, of one shop or ("") all of the newest `most` runs: with run and start."""
+    keys = [item.key for item in store.items("runs/")][::-1]
+    found: list[dict[str, Any]] = []
+    with ThreadPoolExecutor(READERS) as pool:
+        for start in range(0, len(keys), max(READERS, most)):
+            read = [json.loads(data) for data in pool.map(store.get, keys[start:][: max(READERS, most)])]
+            found += [{"run": report["run"], "started": report["started"], **job}
+                      for report in (read if shop else read[:most]) for job in report["jobs"]
+                      if shop in ("", job["shop"])]  # fmt: skip
+            if not shop or len(found) >= most:
+                break
+    return found[:most] if shop else found
 
 
 def newest_jobs(reports: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:

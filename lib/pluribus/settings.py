@@ -110,7 +110,9 @@ def operations(location: str, *, env: Mapping[str, str] = os.environ) -> tuple[R
 
 
 def _told(alerts: Alerts, env: Mapping[str, str], file: str) -> Alerts:
-    return replace(alerts, webhook=_expand(alerts.webhook, env, f"{file}: alerts.webhook"))
+    metrics = _expand(alerts.metrics, env, f"{file}: alerts.metrics")
+    return replace(alerts, webhook=_expand(alerts.webhook, env, f"{file}: alerts.webhook"),
+                   metrics=metrics and _join(file.rpartition("/")[0], metrics))  # fmt: skip
 
 
 def _places(location: str) -> tuple[str, str, Places]:

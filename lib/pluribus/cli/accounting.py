@@ -58,11 +58,10 @@ def prune(
     from pluribus.errors import ReleaseError
 
     settings, store, now = context.obj.settings(), context.obj.open_store(), datetime.now(UTC)
-    configured = {
-        name: models.register(store, settings.model(name)) for name in {s.model for s in settings.shops.values()}
-    }
+    chosen = plan.choose(settings.shops, shops, past=[], now=now)
+    configured = {name: models.register(store, settings.model(name)) for name in sorted({s.model for s in chosen})}
     rows = []
-    for shop in plan.choose(settings.shops, shops, past=[], now=now):
+    for shop in chosen:
         own = store.within(f"shops/{shop.name}")
         try:
             kept = frozenset({configured[shop.model]})

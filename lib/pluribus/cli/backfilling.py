@@ -2,7 +2,7 @@
 
 import time
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import typer
@@ -46,6 +46,8 @@ def backfill(
         return
     if stage not in ("ingest", "validate"):
         raise ConfigError(f"stage {stage!r}", expected="ingest or validate")
+    if model:
+        at.settings().model(model)
     made = fills.make(
         store, _names(at, shops), since=_moment(since, "--since"), until=_moment(until, "--until"), every=every,
         at_most=at_most, model=model, stage=stage,
@@ -58,6 +60,8 @@ def backfill(
     fills.end(store, made.id)
     answers.answer([answers.job_row({"scores": {}, "seconds": {}, "size_bytes": {}} | job) for job in jobs], as_json,
                    title=f"backfill {made.id}")  # fmt: skip
+    if jobs and all(job["state"] in ("set aside", "failed gate") for job in jobs):
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -132,8 +136,10 @@ def _announce(at: Context, made: Any, as_json: bool) -> None:
     from pluribus import models
 
     settings, store = at.settings(), at.open_store()
-    model = settings.model(made.model or next(iter(settings.shops.values())).model)
-    told = fills.estimate(store, made, fingerprint=models.register(store, model), rates=settings.rates)
+    of = {shop: made.model or settings.shop(shop).model for shop in made.shops}
+    known = {name: models.register(store, settings.model(name)) for name in sorted(set(of.values()))}
+    fingerprints = {shop: known[name] for shop, name in of.items()}
+    told = fills.estimate(store, made, fingerprints=fingerprints, rates=settings.rates)
     answers.answer([{"id": made.id, **told}], as_json, title="estimate")
 
 
@@ -152,4 +158,6 @@ def _moment(text: str, option: str) -> datetime | None:
         raise ConfigError(
             f"{option} {text!r}", expected="a day or a moment, like 2026-01-31 or 2026-01-31T08:00"
         ) from None
+    if found and option == "--until" and len(text) == len("2026-01-31"):
+        found += timedelta(days=1, microseconds=-1)  # the day itself
     return found.replace(tzinfo=UTC) if found and found.tzinfo is None else found

@@ -65,7 +65,8 @@ def demo_shops(to: Annotated[Path, typer.Argument(help="folder to write them to"
 @app.command()
 def demo(context: typer.Context) -> None:
     """The bundled shops through the whole DAG, then a few searches."""
-    demo_shops()
+    feeds = context.obj.settings().shop("atelier").feeds
+    demo_shops(Path(feeds[0].source[0]).parents[1])  # where the configuration looks for them
     refreshing.refresh(context)
     for shop, query in (("atelier", "dark green dress"), ("hearth", "red vase"), ("outpost", "light blue backpack")):
         print()

@@ -26,6 +26,14 @@ app = typer.Typer(
 )
 
 
+def as_it_was(context: typer.Context, *still: str) -> None:
+    """Raises ConfigError where other options than `still` stand beside --resume: a run goes on as it was begun."""
+    told = [f"--{name.replace('_', '-')}" for name in context.params if name not in still
+            and getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"]  # fmt: skip
+    if told:
+        raise ConfigError(f"{', '.join(told)} beside --resume", expected="the options that the run has", do="leave out")
+
+
 @dataclass
 class Context:
     """What the options before the verb said."""

@@ -90,7 +90,7 @@ def cards(
 
     newest = [] if run else runs.reports(context.obj.open_store(), 1)
     asked = run or (newest[0]["run"] if newest else "")
-    found = [card for flow in launch.FLOWS for card in launch.cards(launch.datastore(FLOW), asked, flow)]
+    found = [card for flow in launch.FLOWS.values() for card in launch.cards(launch.datastore(FLOW), asked, flow)]
     if run and not found:
         raise ConfigError(f"no cards of run {run!r} on this machine", do="see: pluribus runs")
     answers.answer([{"step": step, "card": str(path)} for step, path in found], as_json, title="cards")

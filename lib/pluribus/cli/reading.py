@@ -8,7 +8,7 @@ import typer
 
 from pluribus import answers
 from pluribus.cli.context import RESULTS, app
-from pluribus.errors import ConfigError
+from pluribus.errors import ConfigError, ShopError
 
 
 @app.command()
@@ -20,8 +20,13 @@ def shops(context: typer.Context, as_json: RESULTS = False) -> None:
     rows = []
     for shop in settings.shops.values():
         own = store.within(f"shops/{shop.name}")
-        live = releases.current(own, shop=shop.name)
-        facts = releases.open_release(own, shop=shop.name).manifest.facts if live else {}
+        try:
+            live = releases.current(own, shop=shop.name)
+            facts = releases.open_release(own, shop=shop.name).manifest.facts if live else {}
+        except ShopError as error:
+            rows.append({"shop": shop.name, "model": shop.model, "products": 0, "release": "damaged",
+                         "live since": str(error), "held": ""})  # fmt: skip
+            continue
         rows.append(
             {
                 "shop": shop.name,

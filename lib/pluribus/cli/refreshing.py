@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from pluribus import answers
-from pluribus.cli.context import FLOW, RESULTS, Context, app
+from pluribus.cli.context import FLOW, RESULTS, Context, app, as_it_was
 from pluribus.errors import ConfigError
 
 
@@ -40,6 +40,10 @@ def refresh(
     at: Context = context.obj
     settings, now = at.settings(), datetime.now(UTC)
     store = at.open_store()
+    if resume:
+        as_it_was(context, "resume", "as_json", "log", "strict")
+        if any(item.key.endswith(f"-{resume}.json") for item in store.items("runs/")):
+            raise ConfigError(f"run {resume} has ended", do="see: pluribus runs")
     if snapshot and (shops in ("all", "due") or "," in shops):
         raise ConfigError("--snapshot belongs to one shop", expected=f"--shops NAME --snapshot {snapshot}")
     settings.model(model or next(iter(settings.models)))
@@ -86,10 +90,6 @@ def runs(
     """The newest runs, and how each shop came through."""
     from pluribus import runs as kept
 
-    rows = [
-        {"started": report["started"][:19], "run": report["run"], **answers.job_row(job)}
-        for report in kept.reports(context.obj.open_store(), most)
-        for job in report["jobs"]
-        if shop in ("", job["shop"])
-    ]
+    found = kept.of_shop(context.obj.open_store(), shop, most)
+    rows = [{"started": job["started"][:19], "run": job["run"], **answers.job_row(job)} for job in found]
     answers.answer(rows, as_json, title="runs")

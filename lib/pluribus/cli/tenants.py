@@ -28,7 +28,8 @@ def policy(
     place = bucket or context.obj.open_store().url
     match = re.fullmatch(r"s3://([a-z0-9][a-z0-9.-]+)/?(.*)", place)
     if not match:
-        raise ConfigError(f"store {place!r}", expected="s3://bucket or s3://bucket/prefix", do="pass --bucket")
+        came, do = (f"--bucket {place!r}", "") if bucket else (f"store {place!r}", "pass --bucket")
+        raise ConfigError(came, expected="s3://bucket or s3://bucket/prefix", do=do)
     if role not in policies.OBJECTS:
         raise ConfigError(f"role {role!r}", expected=f"one of {', '.join(policies.OBJECTS)}")
     if tag and not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]{0,127}", tag):

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from pluribus import answers
-from pluribus.cli.context import FINETUNE, RESULTS, Context, app
+from pluribus.cli.context import FINETUNE, RESULTS, Context, app, as_it_was
 from pluribus.errors import ConfigError
 
 
@@ -37,7 +37,9 @@ def finetune(
     at: Context = context.obj
     settings = at.settings()
     if resume:
-        _as_it_was(context, resume)
+        as_it_was(context, "resume", "as_json")
+        if any(item.key.endswith(f"-{resume}/report.json") for item in at.open_store().items("finetunes/")):
+            raise ConfigError(f"run {resume} has ended", do=f"see: pluribus cards {resume}")
     given: dict[str, object] = {
         "shops": shops,
         "hold-shops": hold_shops,
@@ -64,13 +66,3 @@ def finetune(
         print(report["file"])
         if Path(report["file"]).parent == Path(settings.models_at):
             print(f"try it: pluribus refresh --shops {report['shops']} --model {report['name']}")
-
-
-def _as_it_was(context: typer.Context, run: str) -> None:
-    """Raises ConfigError where a run cannot be resumed, or not with other options than it had."""
-    told = [f"--{name.replace('_', '-')}" for name in context.params if name not in ("resume", "as_json")
-            and getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"]  # fmt: skip
-    if told:
-        raise ConfigError(f"{', '.join(told)} beside --resume", expected="the options that the run has", do="leave out")
-    if any(item.key.endswith(f"-{run}/report.json") for item in context.obj.open_store().items("finetunes/")):
-        raise ConfigError(f"run {run} has ended", do=f"see: pluribus cards {run}")

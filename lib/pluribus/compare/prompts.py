@@ -45,7 +45,9 @@ def prompts(
 ) -> tuple[str, list[str], list[str]]:
     """What was asked in a few words, the texts of where one comes from, and of where one goes. Raises ConfigError."""
     if bool(more) == bool(start or end) or bool(start) != bool(end):
-        raise ConfigError("a comparison without a direction, or with two", expected="more, or start and end")
+        raise ConfigError(
+            "a comparison without a direction, or with two", expected="more (--more), or start and end (--from, --to)"
+        )
     for said in (more, start, end):
         if len(said) > MOST_CHARS:
             raise ConfigError(f"{len(said):,} characters of direction", expected=f"at most {MOST_CHARS}")

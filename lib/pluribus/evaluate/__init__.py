@@ -116,10 +116,12 @@ def examine(
     compared, why = clock.run("comparison", lambda: judging.compare(exam, before)) if before else ([], {})
     slices = clock.run("slices", lambda: slices_of(exam)) or []
     cut = clock.run("cutoff", lambda: cutoff.calibrate(exam))
+    not_measured = clock.not_measured | unseen | why
     named: dict[str, Any] = {"live": before, "release": exam.release, "model": (exam.model.name, fingerprint)}
+    named["not_measured"] = not_measured
     return Evaluation(
         scores=scores,
-        not_measured=clock.not_measured | unseen | why,
+        not_measured=not_measured,
         behaviours=behaviours,
         slices=slices,
         cutoff=cut,

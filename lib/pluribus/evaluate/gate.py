@@ -101,12 +101,14 @@ def judge(
     compared: list[Comparison],
     gate: Gate,
     *,
+    not_measured: Mapping[str, str] = {},
     live: Live | None = None,
     release: exams.Release | None = None,
     model: tuple[str, str] = ("", ""),
 ) -> Verdict:
     """All reasons, not the first. `model` is name and fingerprint."""
     reasons = [*_floors(scores, gate), *_fallen(compared, gate), *_broken(behaviours, gate)]
+    reasons += _unseen(behaviours, not_measured, gate)
     if live:
         reasons += _lost(scores, live.scores, compared, gate)
         gone = lost_pictures(release, live.release) if release else 0.0
@@ -160,6 +162,18 @@ def _broken(behaviours: list[dict[str, Any]], gate: Gate) -> list[Reason]:
                of=row["name"], value=row["value"], limit=row["limit"])
         for row in behaviours
         if row["name"] in gate.must and not row["passed"]
+    ]  # fmt: skip
+
+
+def _unseen(behaviours: list[dict[str, Any]], not_measured: Mapping[str, str], gate: Gate) -> list[Reason]:
+    """A missing measurement never passes as a good one."""
+    seen = {row["name"] for row in behaviours}
+    why = {name: not_measured.get(name) or not_measured.get("behaviours", "nobody asked") for name in gate.must}
+    return [
+        Reason(code="UNMEASURED", says=f"{name} must be met and could not be measured: {why[name]}",
+               of=name, value=None, limit=getattr(gate.thresholds, name))
+        for name in gate.must
+        if name not in seen
     ]  # fmt: skip
 
 

@@ -39,12 +39,7 @@ class Fleet:
 
     def runs(self, shop: str = "", most: int = 20) -> list[dict[str, Any]]:
         """The newest runs' jobs, newest first: one dict each, with its run and when that started."""
-        return [
-            {"run": report["run"], "started": report["started"], **job}
-            for report in runs.reports(self.store, most)
-            for job in report["jobs"]
-            if shop in ("", job["shop"])
-        ]
+        return runs.of_shop(self.store, shop, most)
 
     def diff(self, shop: str, before: str = "previous", after: str = "live") -> Difference:
         """What changed between two releases of a shop: ids, their beginnings, run ids, "live" or "previous"."""

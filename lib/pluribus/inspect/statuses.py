@@ -27,18 +27,19 @@ class Status:
     damaged: int  # their CURRENT cannot be read
     in_trouble: int  # set aside or refused by the gate, the last time they were refreshed
     overdue: int  # not refreshed for twice their cadence
-    products: int  # of the newest run of each shop
+    products: int  # of the live releases
     oldest_hours: float  # since the oldest live catalog was read
     last_run: dict[str, Any]
     trouble: list[dict[str, str]]  # shop, what, since, why
 
 
 def look(store: Store, shops: Mapping[str, Shop], *, now: datetime, most_trouble: int = 20) -> Status:
-    """The status of these shops: one read each, and the newest run reports."""
+    """The status of these shops: two reads each, and the newest run reports."""
     reports = runs.reports(store, since=runs.horizon(shops.values(), now, cadences=2))
-    jobs, refreshed = runs.newest_jobs(reports), runs.newest_jobs(runs.of_feeds(reports))
+    jobs, refreshed = runs.newest_jobs(reports), runs.newest_jobs(runs.of_feeds(reports, now))
     with ThreadPoolExecutor(READERS) as pool:
         found = dict(zip(shops, pool.map(lambda name: _current(store, name), shops), strict=True))
+        products = sum(pool.map(lambda name: _products(store, name, found[name]), shops))
     currents = {name: one for name, one in found.items() if isinstance(one, Current)}
     damaged = {name: one for name, one in found.items() if isinstance(one, str)}
     ages = [(now - moment(one.asof)).total_seconds() / 3600 for one in currents.values()]
@@ -53,7 +54,7 @@ def look(store: Store, shops: Mapping[str, Shop], *, now: datetime, most_trouble
         damaged=len(damaged),
         in_trouble=len(bad),
         overdue=len(late),
-        products=sum(jobs[name]["counts"].get("accepted", 0) for name in shops if name in jobs),
+        products=products,
         oldest_hours=round(max(ages, default=0.0), 1),
         last_run=_run(reports[0]) if reports else {},
         trouble=[
@@ -70,6 +71,17 @@ def _current(store: Store, shop: str) -> Current | str | None:
         return releases.current(store.within(f"shops/{shop}"), shop=shop)
     except ShopError as error:
         return str(error)
+
+
+def _products(store: Store, shop: str, live: Current | str | None) -> int:
+    """How many products the live release has; 0 of one that cannot be read."""
+    if not isinstance(live, Current):
+        return 0
+    try:
+        made, _ = releases.open_manifest(store.within(f"shops/{shop}"), shop=shop, release=live.release)
+    except ShopError:
+        return 0
+    return int(made.facts.get("products", 0))
 
 
 def _late(shop: Shop, job: Mapping[str, Any] | None, now: datetime) -> bool:
