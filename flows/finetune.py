@@ -175,12 +175,8 @@ class FineTuneFlow(StoreFlow):
                 made_of = {"card": text, "tokenizer": tokenizer}
                 self.file = str(handover.write(Path(self.folder), self.called, start, weights, winner, **made_of))
             facts |= {"run": current.run_id, "started": self.started, "finished": datetime.now(UTC)}
-            facts |= {
-                "name": self.called,
-                "winner": winner and winner.name,
-                "reasons": self.choice.reasons,
-                "file": self.file,
-            }
+            facts |= {"name": self.called, "winner": winner and winner.name, "file": self.file}
+            facts |= {"reasons": self.choice.reasons}
             key = tuning.report(store, self.prefix, facts | {"rows": self.table}, choosing.as_csv(self.table))
         print(f"report {key}")
 

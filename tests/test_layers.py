@@ -61,7 +61,7 @@ OWNERS = {
     "starlette": {"serve"},
     "uvicorn": {"serve"},
     "prometheus_client": {"serve"},
-    "metaflow": {"cards", "doctor", "inspect"},
+    "metaflow": {"cards", "doctor", "inspect", "launch"},
     "altair": set(),  # plots writes Vega-Lite itself
     "sklearn": {"explain"},
     "diffusers": {"generate"},

@@ -87,8 +87,9 @@ def datastore(flow: Path) -> Path:
 
 def _begun(flow: Path, run: str) -> bool:
     """Whether there is such a run; of those that Metaflow keeps elsewhere Metaflow itself will say."""
-    elsewhere = os.environ.get("METAFLOW_DEFAULT_DATASTORE", "local") != "local"
-    return elsewhere or (datastore(flow) / ".metaflow" / FLOWS[flow.stem] / run).is_dir()
+    from metaflow.metaflow_config import DEFAULT_DATASTORE
+
+    return DEFAULT_DATASTORE != "local" or (datastore(flow) / ".metaflow" / FLOWS[flow.stem] / run).is_dir()
 
 
 #: What Metaflow calls the flow in each file of flows/.

@@ -127,10 +127,8 @@ def due(shops: Iterable[Shop], reports: Iterable[Mapping[str, Any]], now: dateti
 
     About: a run begins some seconds earlier or later than the one before, and an hourly schedule has no other tick.
     """
-    last = {
-        name: datetime.fromisoformat(job["started"])
-        for name, job in runs.newest_jobs(runs.of_feeds(reports, now)).items()
-    }
+    newest = runs.newest_jobs(runs.of_feeds(reports, now))
+    last = {name: datetime.fromisoformat(job["started"]) for name, job in newest.items()}
     return [
         shop
         for shop in shops

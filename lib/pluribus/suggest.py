@@ -120,7 +120,7 @@ def read_log(path: Path) -> dict[str, float]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             for row in csv.reader(file):
-                if row and (counts or row != ["query", "count"]):
+                if row and (counts or [name.strip().lower() for name in row] != ["query", "count"]):
                     query, count = row
                     counts[query] = counts.get(query, 0.0) + _finite(count)
     except (OSError, ValueError, csv.Error) as error:
