@@ -190,7 +190,7 @@ def test_a_killed_run_is_resumed_without_repeating_what_was_done(ran: Fleet) -> 
                 break
     run = re.search(r"run-id (\d+)", seen)
     assert run, seen
-    job = ran.refresh("--resume", run[1], "--shops", "hearth")["hearth"]
+    job = ran.refresh("--resume", run[1])["hearth"]
     assert job["state"] == "published"
     assert job["counts"]["embedded"] > 0
 
