@@ -29,7 +29,7 @@ def new(store: Store, shop: str = "") -> str:
     """A new key of a shop, or of the operator ("" ). It cannot be shown again."""
     key = f"plu_{secrets.token_urlsafe(32)}"
     digest = hashlib.sha256(key.encode()).hexdigest()
-    record = {"shop": shop, "sha256": digest, "created": datetime.now(UTC).isoformat(timespec="seconds")}
+    record = {"shop": shop, "sha256": digest, "created": datetime.now(UTC).isoformat(timespec="microseconds")}
     store.create(_place(shop, digest), json.dumps(record).encode())
     return key
 
