@@ -115,18 +115,17 @@ def _one(job: Job, stage: str, work: Callable[[Job], Job]) -> Job:
     except PluribusError:
         raise
     except Exception as error:  # noqa: BLE001 - a bug met by one shop must not cost the others their refresh
-        if getattr(error, "errno", None) in NO_ROOM:
-            room = f"{type(error).__name__}: {error}; give this machine's TMPDIR ({tempfile.gettempdir()}) more room"
-            return _spent(replace(job, state="set aside", reason=f"{stage}: {room}"), stage, began)
-        traceback.print_exc()
-        reason = f"{stage}: internal error {type(error).__name__}: {printable(str(error), 300)}; please report it"
-        done = replace(job, state="set aside", reason=reason)
-    return _spent(done, stage, began)
-
-
-def _spent(done: Job, stage: str, began: float) -> Job:
+        done = replace(job, state="set aside", reason=f"{stage}: {_why(error)}")
     seconds = done.seconds.get(stage, 0.0) + time.perf_counter() - began
     return replace(done, seconds=done.seconds | {stage: round(seconds, 3)})
+
+
+def _why(error: Exception) -> str:
+    """What to do about an error that is none of ours."""
+    if getattr(error, "errno", None) in NO_ROOM:
+        return f"{type(error).__name__}: {error}; give this machine's TMPDIR ({tempfile.gettempdir()}) more room"
+    traceback.print_exc()
+    return f"internal error {type(error).__name__}: {printable(str(error), 300)}; please report it"
 
 
 def _line(job: Job, stage: str) -> str:
